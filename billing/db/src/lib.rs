@@ -1,0 +1,22 @@
+//! PostgreSQL: the pool, the scoped transaction, idempotent writes, migrations and the private cluster.
+//!
+//! The only way to an organization's rows is [`Db::scoped`] (or [`Db::read`], [`Db::write`]): each sets the
+//! organization for the length of one transaction, so no connection ever carries it over to somebody else.
+
+pub mod bulk;
+pub mod directory;
+pub mod embedded;
+mod error;
+mod idempotency;
+mod migrate;
+mod pool;
+pub mod queue;
+#[rustfmt::skip]
+pub mod schema;
+mod scoped;
+
+pub use error::{Constraint, DbError, Fault};
+pub use idempotency::{Applied, IdempotencyKey, KeyError, RecordedAnswer};
+pub use migrate::{APP_ROLE, MigrateError, Migrations, migrate, revert_all};
+pub use pool::{Conn, ConnectError, Db, Observer, Settings};
+pub use scoped::Work;

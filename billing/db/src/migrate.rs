@@ -1,0 +1,115 @@
+//! Migrations: under an advisory lock, as the owner of the tables, never as the application.
+
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use thiserror::Error;
+use tokio_postgres::{Config, NoTls};
+
+use crate::pool::full;
+
+/// The role the application works as: no login, no ownership, under forced row-level security.
+pub const APP_ROLE: &str = "avance_app";
+
+/// "Avance" as a number: two servers that start at once migrate once.
+const LOCK: i64 = 0x4176_616e_6365;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// Why the tables could not be brought up to date. Each migration is one transaction: nothing is left half done.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unreachable(String),
+    #[error(
+        "the role {APP_ROLE} could not be made ({0}): the database's user needs CREATEROLE, or make the role and grant it to that user"
+    )]
+    Role(String),
+    #[error("a migration failed and was rolled back: {0}")]
+    Failed(String),
+    #[error("the database was made by a newer Avance: it has the migration {0}, which this one does not know")]
+    FromTheFuture(String),
+}
+
+/// What a start found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrations {
+    pub applied: Vec<String>,
+}
+
+/// Brings the tables up to date; waits for another process that is doing so.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn migrate(server: &Config) -> Result<Migrations, MigrateError> {
+    let mut conn = connect(server).await?;
+    lock(&mut conn).await?;
+    ensure_role(&mut conn).await?;
+    harness(conn, |conn| {
+        let known: Vec<String> = diesel::migration::MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS)?
+            .iter()
+            .map(|migration| migration.name().version().to_string())
+            .collect();
+        let future =
+            conn.applied_migrations()?.into_iter().map(|version| version.to_string()).find(|v| !known.contains(v));
+        if let Some(version) = future {
+            return Ok(Err(MigrateError::FromTheFuture(version)));
+        }
+        let applied = conn.run_pending_migrations(MIGRATIONS)?;
+        Ok(Ok(Migrations { applied: applied.iter().map(ToString::to_string).collect() }))
+    })
+    .await?
+}
+
+/// Takes every migration back, newest first: for the test that they can be.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn revert_all(server: &Config) -> Result<(), MigrateError> {
+    let conn = connect(server).await?;
+    harness(conn, |conn| conn.revert_all_migrations(MIGRATIONS).map(|_| ())).await
+}
+
+async fn connect(server: &Config) -> Result<AsyncPgConnection, MigrateError> {
+    let (client, connection) = server.connect(NoTls).await.map_err(|error| MigrateError::Unreachable(full(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection)
+        .await
+        .map_err(|error| MigrateError::Unreachable(error.to_string()))
+}
+
+async fn lock(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    // Held until the connection ends, so a killed process frees it.
+    conn.batch_execute(&format!("SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_advisory_lock({LOCK})"))
+        .await
+        .map_err(|error| MigrateError::Unreachable(error.to_string()))
+}
+
+async fn ensure_role(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
+    // Roles belong to the whole server: another database of it may make the same one at the same moment.
+    let sql = format!(
+        "DO $$ BEGIN
+             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
+                 CREATE ROLE {APP_ROLE} NOLOGIN NOSUPERUSER NOBYPASSRLS;
+             END IF;
+         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+         END $$;
+         DO $$ BEGIN
+             IF NOT pg_has_role(current_user, '{APP_ROLE}', 'MEMBER') THEN
+                 EXECUTE format('GRANT {APP_ROLE} TO %I', current_user);
+             END IF;
+         END $$;"
+    );
+    conn.batch_execute(&sql).await.map_err(|error| MigrateError::Role(error.to_string()))
+}
+
+type Blocking = AsyncConnectionWrapper<AsyncPgConnection>;
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn harness<T: Send + 'static>(
+    conn: AsyncPgConnection,
+    work: impl FnOnce(&mut Blocking) -> Result<T, Boxed> + Send + 'static,
+) -> Result<T, MigrateError> {
+    let done = tokio::task::spawn_blocking(move || work(&mut Blocking::from(conn))).await;
+    done.map_err(|error| MigrateError::Failed(error.to_string()))?
+        .map_err(|error| MigrateError::Failed(error.to_string()))
+}

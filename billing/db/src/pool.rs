@@ -1,0 +1,154 @@
+//! The pool of connections that work as the application's role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel::connection::InstrumentationEvent;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures::FutureExt;
+use thiserror::Error;
+use tokio_postgres::{Config, NoTls};
+
+use crate::error::DbError;
+use crate::migrate::APP_ROLE;
+
+/// A connection inside a transaction; stores take it as their first argument.
+pub type Conn = AsyncPgConnection;
+
+/// Sees the text of every statement; tests count and read them.
+pub type Observer = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The server is not one that Avance can use.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    #[error("{0:?} is not a PostgreSQL connection URL: {1}")]
+    NotAUrl(String, String),
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("PostgreSQL {found} is too old: Avance needs 15 or later")]
+    TooOld { found: String },
+    #[error("the server's messages are in {0:?}: set lc_messages to C or to an English locale for this database")]
+    ForeignMessages(String),
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+/// How to reach the server and how long to wait for it.
+#[derive(Clone)]
+pub struct Settings {
+    /// Login of the role that owns the tables; connections of the pool switch to the application's role at once.
+    pub server: Config,
+    pub connections: usize,
+    /// How long to wait for a free connection.
+    pub wait: Duration,
+    pub observer: Option<Observer>,
+}
+
+impl Settings {
+    pub fn new(server: Config) -> Self {
+        Settings { server, connections: 16, wait: Duration::from_secs(5), observer: None }
+    }
+
+    /// # Errors
+    /// [`ConnectError::NotAUrl`].
+    pub fn from_url(url: &str) -> Result<Self, ConnectError> {
+        let without_password = || url.rsplit('@').next().unwrap_or_default().to_owned();
+        let server = url.parse().map_err(|error| ConnectError::NotAUrl(without_password(), format!("{error}")))?;
+        Ok(Settings::new(server))
+    }
+}
+
+/// The database, as the application's role.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<AsyncPgConnection>,
+    pub(crate) statement_timeout: Duration,
+}
+
+impl Db {
+    /// Opens the pool. The tables must stand already (see [`crate::migrate`]).
+    ///
+    /// # Errors
+    /// The server is unreachable, too old, or does not speak English.
+    pub async fn connect(settings: Settings) -> Result<Db, ConnectError> {
+        check_server(&settings.server).await?;
+        let mut server = settings.server;
+        // As a start-up option the role is what RESET ROLE returns to, too.
+        server.options(format!(
+            "-c role={APP_ROLE} -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
+             -c client_connection_check_interval=5s"
+        ));
+        let observer = settings.observer;
+        let mut config = ManagerConfig::<AsyncPgConnection>::default();
+        // `Fast` notices closed connections too and saves a round trip at every checkout.
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(move |_| open(server.clone(), observer.clone()).boxed());
+        let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config("", config))
+            .max_size(settings.connections)
+            .wait_timeout(Some(settings.wait))
+            .create_timeout(Some(settings.wait))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        Ok(Db { pool, statement_timeout: Duration::from_secs(8) })
+    }
+
+    /// The same pool for bulk work: a statement may take ten minutes.
+    pub fn patient(&self) -> Db {
+        Db { statement_timeout: Duration::from_secs(600), ..self.clone() }
+    }
+
+    pub(crate) async fn checkout(&self) -> Result<Object<AsyncPgConnection>, DbError> {
+        self.pool.get().await.map_err(|error| DbError::Unreachable(error.to_string()))
+    }
+}
+
+async fn open(server: Config, observer: Option<Observer>) -> Result<AsyncPgConnection, ConnectionError> {
+    let (client, connection) =
+        server.connect(NoTls).await.map_err(|error| ConnectionError::BadConnection(full(&error)))?;
+    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
+    if let Some(observer) = observer {
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                observer(&query.to_string());
+            }
+        });
+    }
+    Ok(conn)
+}
+
+async fn check_server(server: &Config) -> Result<(), ConnectError> {
+    let (client, connection) = server.connect(NoTls).await.map_err(|error| ConnectError::Unreachable(full(&error)))?;
+    let driver = tokio::spawn(connection);
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
+             current_setting('lc_messages')",
+            &[],
+        )
+        .await
+        .map_err(|error| ConnectError::Unreachable(full(&error)))?;
+    drop(client);
+    driver.abort();
+    let (number, found, messages): (i32, String, String) = (row.get(0), row.get(1), row.get(2));
+    if number < 150_000 {
+        return Err(ConnectError::TooOld { found });
+    }
+    let english = messages.is_empty() || messages.starts_with("C") || messages == "POSIX" || messages.starts_with("en");
+    if english { Ok(()) } else { Err(ConnectError::ForeignMessages(messages)) }
+}
+
+/// The error with its causes: tokio-postgres says "db error" and keeps the rest behind it.
+pub(crate) fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

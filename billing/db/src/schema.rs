@@ -1,0 +1,616 @@
+//! The tables as diesel sees them. Written from the database; a test compares the two.
+
+diesel::table! {
+    api_key (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        secret_hash -> Text,
+        shown_prefix -> Text,
+        scopes -> Array<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    audit_entry (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        details -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    billing_run (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        month -> Date,
+        status -> Text,
+        pass -> Integer,
+        done_through -> Text,
+        partners_done -> BigInt,
+        partners_total -> BigInt,
+        issue_date -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    billing_run_refusal (organization_id, billing_run_id, partner_id) {
+        organization_id -> Uuid,
+        billing_run_id -> Uuid,
+        partner_id -> Uuid,
+        code -> Text,
+        message -> Text,
+    }
+}
+
+diesel::table! {
+    credit_balance (organization_id, partner_id, currency) {
+        organization_id -> Uuid,
+        partner_id -> Uuid,
+        currency -> Text,
+        balance_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    credit_note (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        invoice_id -> Uuid,
+        partner_id -> Uuid,
+        billing_run_id -> Nullable<Uuid>,
+        reason -> Text,
+        memo -> Text,
+        status -> Text,
+        number -> Nullable<Text>,
+        issue_date -> Nullable<Date>,
+        currency -> Text,
+        net_total_minor -> BigInt,
+        vat_total_minor -> BigInt,
+        gross_total_minor -> BigInt,
+        vat_books_minor -> Nullable<BigInt>,
+        vat_books_currency -> Nullable<Text>,
+        vat_books_rate -> Nullable<Numeric>,
+        trace -> Jsonb,
+        line_count -> Integer,
+        content_hash -> Text,
+        created_at -> Timestamptz,
+        finalized_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    credit_note_line (organization_id, credit_note_id, line_number) {
+        organization_id -> Uuid,
+        credit_note_id -> Uuid,
+        line_number -> Integer,
+        invoice_id -> Uuid,
+        invoice_line_number -> Integer,
+        net_minor -> BigInt,
+        currency -> Text,
+        vat_category -> Text,
+        vat_bps -> Integer,
+        trace -> Jsonb,
+    }
+}
+
+diesel::table! {
+    customer (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        name -> Text,
+        country -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    customer_owner (organization_id, customer_id, owned_from) {
+        organization_id -> Uuid,
+        customer_id -> Uuid,
+        owned_from -> Date,
+        partner_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    directory (kind, lookup) {
+        kind -> Text,
+        lookup -> Text,
+        organization_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    document_counter (organization_id, series) {
+        organization_id -> Uuid,
+        series -> Text,
+        last_number -> BigInt,
+    }
+}
+
+diesel::table! {
+    event (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        subject -> Text,
+        payload -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    exchange_rate (organization_id, from_currency, to_currency, date) {
+        organization_id -> Uuid,
+        date -> Date,
+        from_currency -> Text,
+        to_currency -> Text,
+        rate -> Numeric,
+        source -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    idempotency_key (organization_id, key) {
+        organization_id -> Uuid,
+        key -> Text,
+        fingerprint -> Text,
+        outcome -> Nullable<Jsonb>,
+        response -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    invoice (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        billing_run_id -> Uuid,
+        partner_id -> Uuid,
+        month -> Date,
+        status -> Text,
+        number -> Nullable<Text>,
+        issue_date -> Nullable<Date>,
+        due_date -> Nullable<Date>,
+        currency -> Text,
+        net_total_minor -> BigInt,
+        vat_total_minor -> BigInt,
+        gross_total_minor -> BigInt,
+        vat_books_minor -> Nullable<BigInt>,
+        vat_books_currency -> Nullable<Text>,
+        vat_books_rate -> Nullable<Numeric>,
+        vat_books_rate_date -> Nullable<Date>,
+        users -> BigInt,
+        billed_tier -> Text,
+        discount_bps -> Integer,
+        parties -> Jsonb,
+        trace -> Jsonb,
+        line_count -> Integer,
+        content_hash -> Text,
+        created_at -> Timestamptz,
+        finalized_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    invoice_line (organization_id, invoice_id, line_number) {
+        organization_id -> Uuid,
+        invoice_id -> Uuid,
+        line_number -> Integer,
+        kind -> Text,
+        customer_id -> Uuid,
+        plan_id -> Uuid,
+        month -> Date,
+        currency -> Text,
+        unit_price_minor -> BigInt,
+        seat_days -> BigInt,
+        gross_minor -> BigInt,
+        discount_bps -> Integer,
+        discount_minor -> BigInt,
+        net_minor -> BigInt,
+        vat_category -> Text,
+        vat_bps -> Integer,
+        trace -> Jsonb,
+    }
+}
+
+diesel::table! {
+    invoice_vat (organization_id, invoice_id, vat_category, vat_bps) {
+        organization_id -> Uuid,
+        invoice_id -> Uuid,
+        vat_category -> Text,
+        vat_bps -> Integer,
+        taxable_minor -> BigInt,
+        tax_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    job (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        kind -> Text,
+        payload -> Jsonb,
+        unique_key -> Nullable<Text>,
+        status -> Text,
+        run_at -> Timestamptz,
+        attempts -> Integer,
+        max_attempts -> Integer,
+        lease_number -> BigInt,
+        leased_until -> Nullable<Timestamptz>,
+        worker -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    job_tick (schedule, tick) {
+        schedule -> Text,
+        tick -> Timestamptz,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    late_change (organization_id, partner_id, customer_id, plan_id, month) {
+        organization_id -> Uuid,
+        customer_id -> Uuid,
+        plan_id -> Uuid,
+        partner_id -> Uuid,
+        month -> Date,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_account (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        owner_id -> Nullable<Uuid>,
+        currency -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_block (organization_id, number) {
+        organization_id -> Uuid,
+        number -> BigInt,
+        previous_hash -> Text,
+        hash -> Text,
+        entries -> BigInt,
+        sealed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_sealed (organization_id, entry_kind, entry_id) {
+        organization_id -> Uuid,
+        entry_kind -> Text,
+        entry_id -> Uuid,
+        block_number -> BigInt,
+    }
+}
+
+diesel::table! {
+    ledger_transaction (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        source -> Text,
+        occurred_on -> Date,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_transfer (organization_id, transaction_id, position) {
+        organization_id -> Uuid,
+        transaction_id -> Uuid,
+        position -> Integer,
+        debit_account_id -> Uuid,
+        credit_account_id -> Uuid,
+        amount_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    organization (organization_id) {
+        organization_id -> Uuid,
+        external_id -> Text,
+        name -> Text,
+        mode -> Text,
+        time_zone -> Text,
+        currency -> Text,
+        country -> Text,
+        vat_number -> Nullable<Text>,
+        registration_number -> Nullable<Text>,
+        street -> Text,
+        postal_code -> Text,
+        city -> Text,
+        email -> Text,
+        invoice_prefix -> Text,
+        credit_note_prefix -> Text,
+        payment_terms_days -> Integer,
+        payment_terms_from -> Text,
+        billing_from -> Date,
+        run_schedule -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    partner (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        legal_name -> Text,
+        email -> Text,
+        street -> Text,
+        postal_code -> Text,
+        city -> Text,
+        country -> Text,
+        vat_number -> Nullable<Text>,
+        vat_status -> Text,
+        vat_checked_at -> Nullable<Timestamptz>,
+        vat_answer -> Nullable<Text>,
+        currency -> Text,
+        payment_terms_days -> Nullable<Integer>,
+        payment_terms_from -> Nullable<Text>,
+        parent_partner_id -> Nullable<Uuid>,
+        status -> Text,
+        terminated_from -> Nullable<Date>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    payment (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Nullable<Text>,
+        invoice_id -> Uuid,
+        partner_id -> Uuid,
+        method -> Text,
+        amount_minor -> BigInt,
+        currency -> Text,
+        received_on -> Date,
+        reference -> Text,
+        reverses_payment_id -> Nullable<Uuid>,
+        reversal_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    plan (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        name -> Text,
+        pricing -> Text,
+        counts_users -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    price (organization_id, price_list_version_id, plan_id) {
+        organization_id -> Uuid,
+        price_list_version_id -> Uuid,
+        plan_id -> Uuid,
+        unit_price_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    price_list (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        currency -> Text,
+        partner_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    price_list_version (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        price_list_id -> Uuid,
+        effective_on -> Date,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    retail_price (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        partner_id -> Uuid,
+        plan_id -> Uuid,
+        customer_id -> Nullable<Uuid>,
+        effective_on -> Date,
+        unit_price_minor -> BigInt,
+        currency -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    seat_change (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        subscription_id -> Uuid,
+        sequence -> Integer,
+        effective_on -> Date,
+        quantity -> Nullable<BigInt>,
+        delta -> Nullable<BigInt>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    settlement (organization_id, invoice_id) {
+        organization_id -> Uuid,
+        invoice_id -> Uuid,
+        partner_id -> Uuid,
+        currency -> Text,
+        gross_minor -> BigInt,
+        credited_minor -> BigInt,
+        paid_minor -> BigInt,
+        rounding_minor -> BigInt,
+        written_off_minor -> BigInt,
+        due_date -> Date,
+        issue_date -> Date,
+        number -> Text,
+        open -> Bool,
+    }
+}
+
+diesel::table! {
+    settlement_entry (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        invoice_id -> Uuid,
+        partner_id -> Uuid,
+        kind -> Text,
+        amount_minor -> BigInt,
+        currency -> Text,
+        source -> Text,
+        occurred_on -> Date,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    subscription (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        customer_id -> Uuid,
+        plan_id -> Uuid,
+        starts_on -> Date,
+        ends_on -> Nullable<Date>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tier (organization_id, tier_table_id, code) {
+        organization_id -> Uuid,
+        tier_table_id -> Uuid,
+        code -> Text,
+        name -> Text,
+        from_users -> BigInt,
+        discount_bps -> Integer,
+    }
+}
+
+diesel::table! {
+    tier_evaluation (organization_id, partner_id, month) {
+        organization_id -> Uuid,
+        partner_id -> Uuid,
+        month -> Date,
+        tier_table_id -> Uuid,
+        users -> BigInt,
+        measured_tier -> Text,
+        billed_tier -> Text,
+        discount_bps -> Integer,
+        reason -> Text,
+        months_below -> Integer,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tier_pin (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        partner_id -> Uuid,
+        from_month -> Date,
+        through_month -> Nullable<Date>,
+        tier_code -> Text,
+        reason -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tier_table (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        effective_from -> Date,
+        grace_months -> Integer,
+        indicative -> Bool,
+        confirmed_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    api_key,
+    audit_entry,
+    billing_run,
+    billing_run_refusal,
+    credit_balance,
+    credit_note,
+    credit_note_line,
+    customer,
+    customer_owner,
+    directory,
+    document_counter,
+    event,
+    exchange_rate,
+    idempotency_key,
+    invoice,
+    invoice_line,
+    invoice_vat,
+    job,
+    job_tick,
+    late_change,
+    ledger_account,
+    ledger_block,
+    ledger_sealed,
+    ledger_transaction,
+    ledger_transfer,
+    organization,
+    partner,
+    payment,
+    plan,
+    price,
+    price_list,
+    price_list_version,
+    retail_price,
+    seat_change,
+    settlement,
+    settlement_entry,
+    subscription,
+    tier,
+    tier_evaluation,
+    tier_pin,
+    tier_table,
+);
+

@@ -1,0 +1,50 @@
+//! The product: what happens to partners, prices, seats, invoices and money.
+//!
+//! Every noun has the same files: `mod.rs` is its service (one command, one transaction), `rules.rs` decides and is
+//! pure, `store.rs` holds its SQL. [`Billing`] is the one door for the API and the jobs.
+
+pub mod audit;
+pub mod caller;
+pub mod catalog;
+pub mod chart;
+pub mod clock;
+pub mod customers;
+mod error;
+pub mod events;
+pub mod explain;
+pub mod import;
+pub mod invoicing;
+pub mod keys;
+pub mod organizations;
+pub mod page;
+pub mod partners;
+pub mod payments;
+pub mod put;
+pub mod rates;
+pub mod reconciliation;
+pub mod retail;
+pub mod subscriptions;
+pub mod tiers;
+pub mod vat;
+
+pub use billing_db::{Applied, DbError, IdempotencyKey};
+pub use caller::{Actor, Caller};
+pub use clock::Clock;
+pub use error::{Error, Refusal};
+pub use page::{Page, Slice};
+pub use put::Put;
+
+use billing_db::Db;
+
+/// The product over one database.
+#[derive(Clone)]
+pub struct Billing {
+    pub db: Db,
+    pub clock: Clock,
+}
+
+impl Billing {
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Billing { db, clock }
+    }
+}

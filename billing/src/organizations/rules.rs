@@ -1,0 +1,114 @@
+//! What an organization must have before it can bill. Pure.
+
+use billing_primitives::{OrganizationId, Timestamp};
+
+use super::{Mode, NewOrganization, Organization};
+use crate::error::Refusal;
+use crate::vat;
+
+/// Prefix that no live document carries.
+const TEST_PREFIX: &str = "TEST-";
+
+/// The organization as it will be stored, or the first field that cannot be right.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn organization(id: OrganizationId, input: &NewOrganization, now: Timestamp) -> Result<Organization, Refusal> {
+    let prefix = |given: &Option<String>, usual: &str| {
+        let wanted = given.as_deref().unwrap_or(usual);
+        match input.mode {
+            Mode::Test if !wanted.starts_with(TEST_PREFIX) => format!("{TEST_PREFIX}{wanted}"),
+            _ => wanted.to_owned(),
+        }
+    };
+    let organization = Organization {
+        id,
+        external_id: external_id(&input.external_id)?,
+        name: text("name", &input.name)?,
+        mode: input.mode,
+        time_zone: input.time_zone.clone(),
+        currency: input.currency,
+        country: vat::country("country", &input.country)?,
+        vat_number: input.vat_number.as_deref().map(vat::number).transpose()?,
+        registration_number: input.registration_number.clone(),
+        street: text("street", &input.street)?,
+        postal_code: text("postalCode", &input.postal_code)?,
+        city: text("city", &input.city)?,
+        email: email(&input.email)?,
+        invoice_prefix: prefix(&input.invoice_prefix, "INV-"),
+        credit_note_prefix: prefix(&input.credit_note_prefix, "CRN-"),
+        payment_terms_days: terms_days(input.payment_terms_days)?,
+        payment_terms_from: input.payment_terms_from,
+        billing_from: input.billing_from,
+        run_schedule: input.run_schedule.clone(),
+        created_at: now,
+    };
+    check_prefixes(&organization)?;
+    Ok(organization)
+}
+
+fn check_prefixes(organization: &Organization) -> Result<(), Refusal> {
+    if organization.invoice_prefix == organization.credit_note_prefix {
+        return Err(Refusal::invalid("creditNotePrefix", "invoices and credit notes need prefixes of their own"));
+    }
+    for (field, prefix) in
+        [("invoicePrefix", &organization.invoice_prefix), ("creditNotePrefix", &organization.credit_note_prefix)]
+    {
+        let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
+        if !plain || prefix.len() > 20 {
+            return Err(Refusal::invalid(field, "at most 20 letters, digits, - and /"));
+        }
+        if organization.mode == Mode::Live && prefix.starts_with(TEST_PREFIX) {
+            return Err(Refusal::invalid(field, "TEST- is for test organizations"));
+        }
+    }
+    Ok(())
+}
+
+/// A name that other systems use: 1 to 100 characters without control characters or surrounding blanks.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn external_id(given: &str) -> Result<String, Refusal> {
+    let fits = (1..=100).contains(&given.chars().count());
+    if !fits || given.trim() != given || given.chars().any(char::is_control) {
+        return Err(Refusal::invalid("externalId", "1 to 100 characters, no control characters, no blanks around"));
+    }
+    Ok(given.to_owned())
+}
+
+/// A line of text that stands on documents: 1 to 200 characters, no control characters; blanks around it go.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn text(field: &'static str, given: &str) -> Result<String, Refusal> {
+    let text = given.trim();
+    if !(1..=200).contains(&text.chars().count()) || text.chars().any(char::is_control) {
+        return Err(Refusal::invalid(field, "1 to 200 characters without control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn email(given: &str) -> Result<String, Refusal> {
+    let plausible = given.len() <= 254
+        && !given.chars().any(|c| c.is_whitespace() || c.is_control())
+        && given.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty()
+                && host.contains('.')
+                && !host.contains('@')
+                && !host.starts_with('.')
+                && !host.ends_with('.')
+        });
+    if plausible { Ok(given.to_owned()) } else { Err(Refusal::invalid("email", "not an e-mail address")) }
+}
+
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn terms_days(days: i32) -> Result<i32, Refusal> {
+    match days {
+        0..=365 => Ok(days),
+        _ => Err(Refusal::invalid("paymentTermsDays", "0 to 365 days")),
+    }
+}

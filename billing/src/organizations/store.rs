@@ -1,0 +1,48 @@
+//! SQL of organizations.
+
+use billing_db::Conn;
+use billing_db::schema::{document_counter, organization};
+use billing_primitives::OrganizationId;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Organization;
+
+pub async fn insert(conn: &mut Conn, row: &Organization) -> QueryResult<()> {
+    diesel::insert_into(organization::table).values(row).execute(conn).await?;
+    let counters = ["INVOICE", "CREDIT_NOTE"]
+        .map(|series| (document_counter::organization_id.eq(row.id), document_counter::series.eq(series)));
+    diesel::insert_into(document_counter::table).values(counters.to_vec()).execute(conn).await?;
+    Ok(())
+}
+
+pub async fn get(conn: &mut Conn, id: OrganizationId) -> QueryResult<Option<Organization>> {
+    organization::table
+        .filter(organization::organization_id.eq(id))
+        .select(Organization::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// Locks the organization against runs (see [`share`]): price lists and tier tables are published under it.
+pub async fn lock(conn: &mut Conn, id: OrganizationId) -> QueryResult<Option<Organization>> {
+    organization::table
+        .filter(organization::organization_id.eq(id))
+        .select(Organization::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// Holds off publishers while a run reads prices and tiers; runs do not hold off each other.
+pub async fn share(conn: &mut Conn, id: OrganizationId) -> QueryResult<Option<Organization>> {
+    organization::table
+        .filter(organization::organization_id.eq(id))
+        .select(Organization::as_select())
+        .for_share()
+        .first(conn)
+        .await
+        .optional()
+}

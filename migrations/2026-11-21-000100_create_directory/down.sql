@@ -1,0 +1,3 @@
+DROP TABLE job_tick;
+DROP TABLE job;
+DROP TABLE directory;

@@ -1,0 +1,3 @@
+DROP TABLE customer_owner;
+DROP TABLE customer;
+DROP TABLE partner;

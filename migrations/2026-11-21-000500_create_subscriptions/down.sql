@@ -1,0 +1,3 @@
+DROP TABLE retail_price;
+DROP TABLE seat_change;
+DROP TABLE subscription;
