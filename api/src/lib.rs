@@ -1,1 +1,7 @@
+//! The doors of Avance: HTTP and GraphQL.
 //!
+//! Nothing here knows SQL: a resolver reads its arguments, calls one service of `billing` and converts what it gets.
+
+pub mod auth;
+pub mod graphql;
+pub mod server;

@@ -27,7 +27,7 @@ pub mod subscriptions;
 pub mod tiers;
 pub mod vat;
 
-pub use billing_db::{Applied, DbError, IdempotencyKey};
+pub use billing_db::{Applied, DbError, IdempotencyKey, KeyError, RecordedAnswer};
 pub use caller::{Actor, Caller};
 pub use clock::Clock;
 pub use error::{Error, Refusal};

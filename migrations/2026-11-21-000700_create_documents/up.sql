@@ -46,13 +46,13 @@ CREATE TABLE invoice (
     gross_total_minor bigint NOT NULL CHECK (gross_total_minor = net_total_minor + vat_total_minor),
     vat_books_minor bigint,
     vat_books_currency text CHECK (vat_books_currency ~ '^[A-Z]{3}$'),
-    vat_books_rate numeric(18, 8),
+    vat_books_rate text,
     vat_books_rate_date date,
     users bigint NOT NULL CHECK (users >= 0),
     billed_tier text NOT NULL,
     discount_bps integer NOT NULL CHECK (discount_bps BETWEEN 0 AND 10000),
-    parties jsonb NOT NULL,
-    trace jsonb NOT NULL,
+    parties json NOT NULL,
+    trace json NOT NULL,
     line_count integer NOT NULL CHECK (line_count > 0),
     content_hash text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -90,7 +90,7 @@ CREATE TABLE invoice_line (
     net_minor bigint NOT NULL CHECK (net_minor = gross_minor - discount_minor),
     vat_category text NOT NULL CHECK (vat_category IN ('S', 'AE', 'O')),
     vat_bps integer NOT NULL CHECK (vat_bps BETWEEN 0 AND 10000),
-    trace jsonb NOT NULL,
+    trace json NOT NULL,
     PRIMARY KEY (organization_id, invoice_id, line_number),
     FOREIGN KEY (organization_id, invoice_id) REFERENCES invoice,
     FOREIGN KEY (organization_id, customer_id) REFERENCES customer,
@@ -99,8 +99,8 @@ CREATE TABLE invoice_line (
 );
 CREATE INDEX invoice_line_customer ON invoice_line (organization_id, customer_id, month);
 COMMENT ON TABLE invoice_line IS 'One customer, plan and unit price of a month; an adjustment is for an earlier month';
-COMMENT ON COLUMN invoice_line.seat_days IS 'Seats summed over the days of the month; of an adjustment, the difference';
-COMMENT ON COLUMN invoice_line.gross_minor IS 'At list price; of an adjustment, the net difference itself';
+COMMENT ON COLUMN invoice_line.seat_days IS 'Seats summed over the days of the month; of an adjustment, as the month is rated now';
+COMMENT ON COLUMN invoice_line.gross_minor IS 'At list price; of an adjustment, the difference of the nets itself, without a discount';
 COMMENT ON COLUMN invoice_line.trace IS 'What the line was computed from, stored when it was computed';
 
 CREATE TABLE invoice_vat (
@@ -134,8 +134,8 @@ CREATE TABLE credit_note (
     gross_total_minor bigint NOT NULL CHECK (gross_total_minor = net_total_minor + vat_total_minor),
     vat_books_minor bigint,
     vat_books_currency text CHECK (vat_books_currency ~ '^[A-Z]{3}$'),
-    vat_books_rate numeric(18, 8),
-    trace jsonb NOT NULL,
+    vat_books_rate text,
+    trace json NOT NULL,
     line_count integer NOT NULL CHECK (line_count > 0),
     content_hash text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -164,7 +164,7 @@ CREATE TABLE credit_note_line (
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     vat_category text NOT NULL CHECK (vat_category IN ('S', 'AE', 'O')),
     vat_bps integer NOT NULL CHECK (vat_bps BETWEEN 0 AND 10000),
-    trace jsonb NOT NULL,
+    trace json NOT NULL,
     PRIMARY KEY (organization_id, credit_note_id, line_number),
     FOREIGN KEY (organization_id, credit_note_id) REFERENCES credit_note,
     FOREIGN KEY (organization_id, invoice_id, invoice_line_number) REFERENCES invoice_line

@@ -4,7 +4,7 @@ WITH columns AS (
         CASE t.typname
             WHEN 'uuid' THEN 'Uuid' WHEN 'text' THEN 'Text' WHEN 'int4' THEN 'Integer' WHEN 'int8' THEN 'BigInt'
             WHEN 'bool' THEN 'Bool' WHEN 'date' THEN 'Date' WHEN 'timestamptz' THEN 'Timestamptz'
-            WHEN 'jsonb' THEN 'Jsonb' WHEN 'numeric' THEN 'Numeric' WHEN '_text' THEN 'Array<Text>'
+            WHEN 'jsonb' THEN 'Jsonb' WHEN 'json' THEN 'Json' WHEN 'numeric' THEN 'Numeric' WHEN '_text' THEN 'Array<Text>'
             ELSE 'Unknown_' || t.typname END AS kind,
         a.attnotnull AS required
     FROM pg_class c

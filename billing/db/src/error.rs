@@ -75,10 +75,13 @@ impl From<Error> for DbError {
                 DbError::Unreachable(info.message().to_owned())
             }
             // diesel names only some of PostgreSQL's codes. The server's messages are in English, checked at start.
-            Error::DatabaseError(DatabaseErrorKind::Unknown, info) => match classify(info.message()) {
-                Some(known) => known,
-                None => DbError::Query(error),
-            },
+            // What comes without a code, such as a connection that broke, it calls `UnableToSendCommand`.
+            Error::DatabaseError(DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand, info) => {
+                match classify(info.message()) {
+                    Some(known) => known,
+                    None => DbError::Query(error),
+                }
+            }
             Error::BrokenTransactionManager => DbError::Unreachable(error.to_string()),
             _ => DbError::Query(error),
         }
@@ -99,6 +102,7 @@ fn classify(message: &str) -> Option<DbError> {
     let gone = [
         "terminating connection",
         "connection closed",
+        "channel closed",
         "the database system is",
         "too many clients",
         "remaining connection slots",

@@ -3,7 +3,6 @@
 //! The only way to an organization's rows is [`Db::scoped`] (or [`Db::read`], [`Db::write`]): each sets the
 //! organization for the length of one transaction, so no connection ever carries it over to somebody else.
 
-pub mod bulk;
 pub mod directory;
 pub mod embedded;
 mod error;

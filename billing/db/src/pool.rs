@@ -79,7 +79,7 @@ impl Db {
         // As a start-up option the role is what RESET ROLE returns to, too.
         server.options(format!(
             "-c role={APP_ROLE} -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
-             -c client_connection_check_interval=5s"
+             -c client_connection_check_interval=5s -c jit=off"
         ));
         let observer = settings.observer;
         let mut config = ManagerConfig::<AsyncPgConnection>::default();

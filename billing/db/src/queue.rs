@@ -24,6 +24,14 @@ const ERROR_CHARACTERS: usize = 2_000;
 /// What one call of [`delete_old`] takes away at most, of each table.
 const DELETED_AT_ONCE: i64 = 10_000;
 
+/// The one place that says when a job has had enough; a macro, so that every statement stays a constant.
+macro_rules! queued_or_parked {
+    () => {
+        "status = CASE WHEN attempts >= max_attempts THEN 'PARKED' ELSE 'QUEUED' END,
+         finished_at = CASE WHEN attempts >= max_attempts THEN now() END, leased_until = NULL, worker = NULL"
+    };
+}
+
 /// A job to be enqueued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -216,16 +224,13 @@ pub async fn finish(conn: &mut Conn, lease: Lease) -> Result<bool, DbError> {
 ///
 /// # Errors
 /// Faults of the database.
-pub async fn retry_later(
-    conn: &mut Conn,
-    lease: Lease,
-    error: &str,
-    backoff: Duration,
-) -> Result<Retried, DbError> {
-    let sql = format!(
-        "UPDATE job SET {QUEUED_OR_PARKED}, run_at = clock_timestamp() + $3 * interval '1 microsecond', last_error = $4
+pub async fn retry_later(conn: &mut Conn, lease: Lease, error: &str, backoff: Duration) -> Result<Retried, DbError> {
+    let sql = concat!(
+        "UPDATE job SET ",
+        queued_or_parked!(),
+        ", run_at = clock_timestamp() + $3 * interval '1 microsecond', last_error = $4
          WHERE id = $1 AND lease_number = $2 AND status = 'RUNNING'
-         RETURNING status = 'PARKED' AS parked"
+         RETURNING status = 'PARKED' AS parked",
     );
     let after: Option<Parked> = diesel::sql_query(sql)
         .bind::<sql_types::Uuid, _>(lease.job)
@@ -273,13 +278,15 @@ pub async fn hand_back(conn: &mut Conn, lease: Lease) -> Result<bool, DbError> {
 /// # Errors
 /// Faults of the database.
 pub async fn reap(conn: &mut Conn) -> Result<Reaped, DbError> {
-    let sql = format!(
+    let sql = concat!(
         "WITH gone AS MATERIALIZED (
              SELECT id FROM job WHERE status = 'RUNNING' AND leased_until < now() FOR UPDATE SKIP LOCKED
          )
-         UPDATE job SET {QUEUED_OR_PARKED}, last_error = 'worker ' || coalesce(worker, '?') || ' was lost'
+         UPDATE job SET ",
+        queued_or_parked!(),
+        ", last_error = 'worker ' || coalesce(worker, '?') || ' was lost'
          FROM gone WHERE job.id = gone.id
-         RETURNING status = 'PARKED' AS parked"
+         RETURNING status = 'PARKED' AS parked",
     );
     let reaped: Vec<Parked> = diesel::sql_query(sql).load(conn).await?;
     let parked = reaped.iter().filter(|job| job.parked).count();
@@ -390,10 +397,6 @@ pub async fn counts(conn: &mut Conn) -> Result<Counts, DbError> {
                FROM job";
     Ok(diesel::sql_query(sql).get_result(conn).await?)
 }
-
-/// The one place that says when a job has had enough.
-const QUEUED_OR_PARKED: &str = "status = CASE WHEN attempts >= max_attempts THEN 'PARKED' ELSE 'QUEUED' END,
-    finished_at = CASE WHEN attempts >= max_attempts THEN now() END, leased_until = NULL, worker = NULL";
 
 #[derive(QueryableByName)]
 struct Parked {

@@ -80,8 +80,8 @@ diesel::table! {
         gross_total_minor -> BigInt,
         vat_books_minor -> Nullable<BigInt>,
         vat_books_currency -> Nullable<Text>,
-        vat_books_rate -> Nullable<Numeric>,
-        trace -> Jsonb,
+        vat_books_rate -> Nullable<Text>,
+        trace -> Json,
         line_count -> Integer,
         content_hash -> Text,
         created_at -> Timestamptz,
@@ -100,7 +100,7 @@ diesel::table! {
         currency -> Text,
         vat_category -> Text,
         vat_bps -> Integer,
-        trace -> Jsonb,
+        trace -> Json,
     }
 }
 
@@ -192,13 +192,13 @@ diesel::table! {
         gross_total_minor -> BigInt,
         vat_books_minor -> Nullable<BigInt>,
         vat_books_currency -> Nullable<Text>,
-        vat_books_rate -> Nullable<Numeric>,
+        vat_books_rate -> Nullable<Text>,
         vat_books_rate_date -> Nullable<Date>,
         users -> BigInt,
         billed_tier -> Text,
         discount_bps -> Integer,
-        parties -> Jsonb,
-        trace -> Jsonb,
+        parties -> Json,
+        trace -> Json,
         line_count -> Integer,
         content_hash -> Text,
         created_at -> Timestamptz,
@@ -224,7 +224,7 @@ diesel::table! {
         net_minor -> BigInt,
         vat_category -> Text,
         vat_bps -> Integer,
-        trace -> Jsonb,
+        trace -> Json,
     }
 }
 
@@ -482,11 +482,13 @@ diesel::table! {
         credited_minor -> BigInt,
         paid_minor -> BigInt,
         rounding_minor -> BigInt,
+        from_balance_minor -> BigInt,
+        to_balance_minor -> BigInt,
         written_off_minor -> BigInt,
+        due_minor -> BigInt,
         due_date -> Date,
         issue_date -> Date,
         number -> Text,
-        open -> Bool,
     }
 }
 
@@ -494,12 +496,15 @@ diesel::table! {
     settlement_entry (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
-        invoice_id -> Uuid,
+        sequence -> BigInt,
         partner_id -> Uuid,
+        invoice_id -> Nullable<Uuid>,
         kind -> Text,
         amount_minor -> BigInt,
+        recovered_minor -> BigInt,
         currency -> Text,
         source -> Text,
+        memo -> Text,
         occurred_on -> Date,
         created_at -> Timestamptz,
     }

@@ -105,6 +105,7 @@ ids! {
     PriceListVersionId = "prv";
     RetailPriceId = "rtp";
     SeatChangeId = "sch";
+    SettlementEntryId = "ste";
     SubscriptionId = "sub";
     TierPinId = "pin";
     TierTableId = "tie";

@@ -72,6 +72,8 @@ impl fmt::Display for BasisPoints {
 
 /// Units of the target currency for one unit of the source currency, an exact decimal with at most 8 places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "sql", derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow))]
+#[cfg_attr(feature = "sql", diesel(sql_type = diesel::sql_types::Text))]
 #[serde(try_from = "String", into = "String")]
 pub struct ExchangeRate(Decimal);
 

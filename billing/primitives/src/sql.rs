@@ -7,7 +7,7 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types;
 use std::io::Write;
 
-use crate::{BasisPoints, Currency, Date, Month, TimeZone, Timestamp};
+use crate::{BasisPoints, Currency, Date, ExchangeRate, Month, TimeZone, Timestamp};
 
 macro_rules! stored_as_uuid {
     ($name:ident) => {
@@ -91,5 +91,6 @@ macro_rules! stored_as_text {
 
 stored_as_text! {
     Currency: |currency| currency.code();
+    ExchangeRate: |rate| rate.to_string();
     TimeZone: |zone| zone.name();
 }

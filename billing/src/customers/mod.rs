@@ -1,1 +1,195 @@
+//! Customers and who sells to them: on every day direct, or through exactly one partner.
 //!
+//! Ownership is a row of dated beginnings; each holds until the next one, so no day has two owners.
+
+pub mod rules;
+pub(crate) mod store;
+
+use billing_db::Conn;
+use billing_primitives::{CustomerId, Date, OrganizationId, PartnerId, Timestamp};
+use diesel::prelude::*;
+
+use crate::caller::Caller;
+use crate::error::{Error, Refusal};
+use crate::page::{Page, Slice};
+use crate::put::Put;
+use crate::{Applied, Billing, audit, partners};
+
+/// The end customer (elsewhere: tenant, workspace).
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, serde::Serialize, serde::Deserialize)]
+#[diesel(table_name = billing_db::schema::customer)]
+pub struct Customer {
+    pub organization_id: OrganizationId,
+    pub id: CustomerId,
+    pub external_id: String,
+    pub name: String,
+    pub country: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// Who sells to a customer from a day on, inclusive, until the next row of the same customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, serde::Serialize, serde::Deserialize)]
+#[diesel(table_name = billing_db::schema::customer_owner)]
+pub struct Ownership {
+    pub customer_id: CustomerId,
+    pub owned_from: Date,
+    /// None: the organization sells to it itself.
+    pub partner_id: Option<PartnerId>,
+}
+
+/// A customer with its first owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCustomer {
+    pub external_id: String,
+    pub name: String,
+    pub country: Option<String>,
+    /// None: direct.
+    pub owner: Option<PartnerId>,
+    pub owned_from: Date,
+}
+
+/// What an update replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerProfile {
+    pub name: String,
+    pub country: Option<String>,
+}
+
+/// Makes a customer and its first ownership.
+///
+/// # Errors
+/// [`Refusal::Invalid`], [`Refusal::ExternalIdTaken`], [`Refusal::NotFound`] (owner), [`Refusal::PartnerNotActive`].
+pub async fn create(billing: &Billing, caller: &Caller, input: &NewCustomer) -> Result<Applied<Customer>, Error> {
+    billing
+        .db
+        .write(caller.organization, caller.key.as_ref(), async |conn| add(conn, billing, caller, input).await)
+        .await
+}
+
+/// As [`create`], inside a transaction.
+pub(crate) async fn add(
+    conn: &mut Conn,
+    billing: &Billing,
+    caller: &Caller,
+    input: &NewCustomer,
+) -> Result<Customer, Error> {
+    let now = billing.clock.now(conn).await?;
+    let customer = rules::customer(caller.organization, CustomerId::new(), input, now)?;
+    if let Some(owner) = input.owner {
+        // The lock keeps the partner's status as it is until the ownership stands: see `partners::set_status`.
+        let partner = partners::store::lock(conn, caller.organization, owner).await?;
+        rules::may_own(&partner.ok_or_else(|| Refusal::not_found("owner", "partner", owner))?)?;
+    }
+    if !store::insert(conn, &customer).await? {
+        return Err(Refusal::ExternalIdTaken { what: "customer", external_id: customer.external_id }.into());
+    }
+    let ownership = Ownership { customer_id: customer.id, owned_from: input.owned_from, partner_id: input.owner };
+    store::insert_owner(conn, caller.organization, &ownership, now).await?;
+    let details = serde_json::json!({ "externalId": customer.external_id, "owner": ownership });
+    audit::record(conn, caller, now, "customer.create", customer.id, details).await?;
+    Ok(customer)
+}
+
+/// Replaces name and country.
+///
+/// # Errors
+/// [`Refusal::Invalid`], [`Refusal::NotFound`].
+pub async fn update(
+    billing: &Billing,
+    caller: &Caller,
+    id: CustomerId,
+    input: &CustomerProfile,
+) -> Result<Applied<Customer>, Error> {
+    let work = async |conn: &mut Conn| Ok(change(conn, billing, caller, id, input).await?.0);
+    billing.db.write(caller.organization, caller.key.as_ref(), work).await
+}
+
+/// As [`update`], inside a transaction; also says whether anything changed.
+pub(crate) async fn change(
+    conn: &mut Conn,
+    billing: &Billing,
+    caller: &Caller,
+    id: CustomerId,
+    input: &CustomerProfile,
+) -> Result<(Customer, bool), Error> {
+    let before = store::lock(conn, caller.organization, id).await?;
+    let before = before.ok_or_else(|| Refusal::not_found("customer", "customer", id))?;
+    let after = rules::changed(&before, input)?;
+    if after == before {
+        return Ok((before, false));
+    }
+    let now = billing.clock.now(conn).await?;
+    store::update(conn, &after).await?;
+    let details = serde_json::json!({ "before": before, "after": after });
+    audit::record(conn, caller, now, "customer.update", id, details).await?;
+    Ok((after, true))
+}
+
+/// Makes the customer, or updates its name and country; who owned it first, and since when, is history.
+///
+/// # Errors
+/// As [`create`]; [`Refusal::DiffersFromRecorded`] for another first owner or day.
+pub(crate) async fn put(
+    conn: &mut Conn,
+    billing: &Billing,
+    caller: &Caller,
+    input: &NewCustomer,
+) -> Result<Put<CustomerId>, Error> {
+    let Some(known) = store::by_external_id(conn, caller.organization, &input.external_id).await? else {
+        return Ok(Put::Made(add(conn, billing, caller, input).await?.id));
+    };
+    let owners = store::owners_of(conn, caller.organization, &[known.id]).await?;
+    rules::same_beginning(&known, owners.first(), input)?;
+    let profile = CustomerProfile { name: input.name.clone(), country: input.country.clone() };
+    let (customer, changed) = change(conn, billing, caller, known.id, &profile).await?;
+    Ok(if changed { Put::Changed(customer.id) } else { Put::Unchanged(customer.id) })
+}
+
+/// A page of customers in the order of their external ids, all of them or those that a partner owns on a day.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn list(
+    billing: &Billing,
+    organization: OrganizationId,
+    page: &Page<String>,
+    owned_by: Option<(PartnerId, Date)>,
+) -> Result<Slice<Customer>, Error> {
+    let rows = billing
+        .db
+        .read(organization, async |conn| Ok::<_, Error>(store::list(conn, organization, page, owned_by).await?))
+        .await?;
+    Ok(page.slice(rows))
+}
+
+/// # Errors
+/// Faults of the database.
+pub async fn by_ids(
+    billing: &Billing,
+    organization: OrganizationId,
+    ids: &[CustomerId],
+) -> Result<Vec<Customer>, Error> {
+    billing.db.read(organization, async |conn| Ok(store::by_ids(conn, organization, ids).await?)).await
+}
+
+/// # Errors
+/// Faults of the database.
+pub async fn by_external_id(
+    billing: &Billing,
+    organization: OrganizationId,
+    external_id: &str,
+) -> Result<Option<Customer>, Error> {
+    billing.db.read(organization, async |conn| Ok(store::by_external_id(conn, organization, external_id).await?)).await
+}
+
+/// All owners these customers ever had, by customer and day.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn owners_of(
+    billing: &Billing,
+    organization: OrganizationId,
+    ids: &[CustomerId],
+) -> Result<Vec<Ownership>, Error> {
+    billing.db.read(organization, async |conn| Ok(store::owners_of(conn, organization, ids).await?)).await
+}

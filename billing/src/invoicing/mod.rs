@@ -1,7 +1,15 @@
 //! Wholesale invoices: the month's run, its documents, and what late changes do to them.
 
+mod chunk;
+pub mod documents;
+pub mod draft;
 pub mod late;
+pub mod month;
+pub mod rules;
+pub mod run;
+mod settle;
 pub(crate) mod store;
+pub mod trace;
 
 use billing_db::Conn;
 use billing_primitives::{Month, OrganizationId};

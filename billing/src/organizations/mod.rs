@@ -135,6 +135,14 @@ pub(crate) async fn lock_to_publish(conn: &mut Conn, id: OrganizationId, day: Da
     }
 }
 
+/// The organization, held against publishers of prices and tiers until the transaction ends.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub(crate) async fn share(conn: &mut Conn, id: OrganizationId) -> Result<Organization, Error> {
+    store::share(conn, id).await?.ok_or_else(|| Refusal::not_found("organization", "organization", id).into())
+}
+
 /// External ids and ids of all organizations: for the operator and the scheduler, who see no rows of theirs.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
-//! SQL of invoices, credit notes and runs.
+//! SQL of late changes: marks on finalized months.
 
 use billing_db::Conn;
-use billing_db::schema::tier_evaluation;
-use billing_primitives::{CustomerId, Date, Month, OrganizationId, PlanId};
+use billing_db::schema::{late_change, tier_evaluation};
+use billing_primitives::{CustomerId, Date, Month, OrganizationId, PartnerId, PlanId};
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types;
@@ -69,4 +69,45 @@ pub async fn mark_late(
     .execute(conn)
     .await
     .map(|_| ())
+}
+
+/// A mark: this customer and plan of the partner have to be re-rated for this month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Queryable)]
+pub struct Mark {
+    pub partner: PartnerId,
+    pub customer: CustomerId,
+    pub plan: PlanId,
+    pub month: Month,
+}
+
+/// The marks of some partners on months before `month`.
+pub async fn marks(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partners: &[PartnerId],
+    month: Month,
+) -> QueryResult<Vec<Mark>> {
+    late_change::table
+        .filter(late_change::organization_id.eq(organization))
+        .filter(late_change::partner_id.eq_any(partners))
+        .filter(late_change::month.lt(month))
+        .order((late_change::partner_id, late_change::month, late_change::customer_id, late_change::plan_id))
+        .select((late_change::partner_id, late_change::customer_id, late_change::plan_id, late_change::month))
+        .load(conn)
+        .await
+}
+
+/// Takes away the marks that a finalized month has settled.
+pub async fn settle_marks(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partners: &[PartnerId],
+    month: Month,
+) -> QueryResult<usize> {
+    diesel::delete(late_change::table)
+        .filter(late_change::organization_id.eq(organization))
+        .filter(late_change::partner_id.eq_any(partners))
+        .filter(late_change::month.lt(month))
+        .execute(conn)
+        .await
 }

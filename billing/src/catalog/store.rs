@@ -1,0 +1,240 @@
+//! SQL of plans, price lists, their versions and prices.
+
+use billing_db::schema::{plan, price, price_list, price_list_version};
+use billing_db::{Conn, DbError};
+use billing_primitives::{Currency, Date, OrganizationId, PartnerId, PlanId, PriceListId, PriceListVersionId};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Plan, Price, PriceList, PriceListVersion};
+use crate::page::Page;
+
+/// Prices per statement: five parameters each, and PostgreSQL takes 65535.
+const PRICES_AT_ONCE: usize = 5_000;
+
+/// False when the external id is taken.
+pub async fn insert_plan(conn: &mut Conn, row: &Plan) -> QueryResult<bool> {
+    let written = diesel::insert_into(plan::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    Ok(written == 1)
+}
+
+pub async fn rename_plan(conn: &mut Conn, row: &Plan) -> Result<(), DbError> {
+    let written = diesel::update(plan::table)
+        .filter(plan::organization_id.eq(row.organization_id))
+        .filter(plan::id.eq(row.id))
+        .set(plan::name.eq(&row.name))
+        .execute(conn)
+        .await?;
+    DbError::expect_rows("plan", 1, written)
+}
+
+pub async fn lock_plan(conn: &mut Conn, organization: OrganizationId, id: PlanId) -> QueryResult<Option<Plan>> {
+    plan::table
+        .filter(plan::organization_id.eq(organization))
+        .filter(plan::id.eq(id))
+        .select(Plan::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()
+}
+
+pub async fn plans_by_ids(conn: &mut Conn, organization: OrganizationId, ids: &[PlanId]) -> QueryResult<Vec<Plan>> {
+    plan::table
+        .filter(plan::organization_id.eq(organization))
+        .filter(plan::id.eq_any(ids))
+        .select(Plan::as_select())
+        .load(conn)
+        .await
+}
+
+pub async fn plan_by_external_id(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    external_id: &str,
+) -> QueryResult<Option<Plan>> {
+    plan::table
+        .filter(plan::organization_id.eq(organization))
+        .filter(plan::external_id.eq(external_id))
+        .select(Plan::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+pub async fn plans(conn: &mut Conn, organization: OrganizationId, page: &Page<String>) -> QueryResult<Vec<Plan>> {
+    let mut query = plan::table
+        .filter(plan::organization_id.eq(organization))
+        .order(plan::external_id)
+        .limit(page.limit())
+        .select(Plan::as_select())
+        .into_boxed();
+    if let Some(after) = &page.after {
+        query = query.filter(plan::external_id.gt(after));
+    }
+    query.load(conn).await
+}
+
+pub async fn insert_list(conn: &mut Conn, row: &PriceList) -> QueryResult<()> {
+    diesel::insert_into(price_list::table).values(row).execute(conn).await.map(|_| ())
+}
+
+pub async fn lists_by_ids(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    ids: &[PriceListId],
+) -> QueryResult<Vec<PriceList>> {
+    price_list::table
+        .filter(price_list::organization_id.eq(organization))
+        .filter(price_list::id.eq_any(ids))
+        .select(PriceList::as_select())
+        .load(conn)
+        .await
+}
+
+pub async fn list_by_external_id(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    external_id: &str,
+) -> QueryResult<Option<PriceList>> {
+    price_list::table
+        .filter(price_list::organization_id.eq(organization))
+        .filter(price_list::external_id.eq(external_id))
+        .select(PriceList::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// The one list of a partner (none: of the organization) in a currency.
+pub async fn list_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partner: Option<PartnerId>,
+    currency: Currency,
+) -> QueryResult<Option<PriceList>> {
+    price_list::table
+        .filter(price_list::organization_id.eq(organization))
+        .filter(price_list::partner_id.is_not_distinct_from(partner))
+        .filter(price_list::currency.eq(currency))
+        .select(PriceList::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+pub async fn lists(conn: &mut Conn, organization: OrganizationId, page: &Page<String>) -> QueryResult<Vec<PriceList>> {
+    let mut query = price_list::table
+        .filter(price_list::organization_id.eq(organization))
+        .order(price_list::external_id)
+        .limit(page.limit())
+        .select(PriceList::as_select())
+        .into_boxed();
+    if let Some(after) = &page.after {
+        query = query.filter(price_list::external_id.gt(after));
+    }
+    query.load(conn).await
+}
+
+/// The organization's own lists and those of `partners`.
+pub async fn lists_for(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partners: &[PartnerId],
+) -> QueryResult<Vec<PriceList>> {
+    price_list::table
+        .filter(price_list::organization_id.eq(organization))
+        .filter(price_list::partner_id.is_null().or(price_list::partner_id.eq_any(partners)))
+        .select(PriceList::as_select())
+        .load(conn)
+        .await
+}
+
+/// Writes a version with all its prices.
+pub async fn insert_version(conn: &mut Conn, version: &PriceListVersion, prices: &[Price]) -> Result<(), DbError> {
+    diesel::insert_into(price_list_version::table).values(version).execute(conn).await?;
+    for rows in prices.chunks(PRICES_AT_ONCE) {
+        let written = diesel::insert_into(price::table).values(rows).execute(conn).await?;
+        DbError::expect_rows("price", rows.len(), written)?;
+    }
+    Ok(())
+}
+
+pub async fn version_on(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    list: PriceListId,
+    day: Date,
+) -> QueryResult<Option<PriceListVersion>> {
+    price_list_version::table
+        .filter(price_list_version::organization_id.eq(organization))
+        .filter(price_list_version::price_list_id.eq(list))
+        .filter(price_list_version::effective_on.eq(day))
+        .select(PriceListVersion::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// The latest first.
+pub async fn versions(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    list: PriceListId,
+    page: &Page<Date>,
+) -> QueryResult<Vec<PriceListVersion>> {
+    let mut query = price_list_version::table
+        .filter(price_list_version::organization_id.eq(organization))
+        .filter(price_list_version::price_list_id.eq(list))
+        .order(price_list_version::effective_on.desc())
+        .limit(page.limit())
+        .select(PriceListVersion::as_select())
+        .into_boxed();
+    if let Some(after) = page.after {
+        query = query.filter(price_list_version::effective_on.lt(after));
+    }
+    query.load(conn).await
+}
+
+/// In the order of list and day.
+pub async fn versions_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    lists: &[PriceListId],
+) -> QueryResult<Vec<PriceListVersion>> {
+    price_list_version::table
+        .filter(price_list_version::organization_id.eq(organization))
+        .filter(price_list_version::price_list_id.eq_any(lists))
+        .order((price_list_version::price_list_id, price_list_version::effective_on))
+        .select(PriceListVersion::as_select())
+        .load(conn)
+        .await
+}
+
+pub async fn versions_by_ids(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    ids: &[PriceListVersionId],
+) -> QueryResult<Vec<PriceListVersion>> {
+    price_list_version::table
+        .filter(price_list_version::organization_id.eq(organization))
+        .filter(price_list_version::id.eq_any(ids))
+        .select(PriceListVersion::as_select())
+        .load(conn)
+        .await
+}
+
+/// In the order of version and plan.
+pub async fn prices_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    versions: &[PriceListVersionId],
+) -> QueryResult<Vec<Price>> {
+    price::table
+        .filter(price::organization_id.eq(organization))
+        .filter(price::price_list_version_id.eq_any(versions))
+        .order((price::price_list_version_id, price::plan_id))
+        .select(Price::as_select())
+        .load(conn)
+        .await
+}
