@@ -3,5 +3,7 @@
 //! Nothing here knows SQL: a resolver reads its arguments, calls one service of `billing` and converts what it gets.
 
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod graphql;
 pub mod server;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `avance`: the one program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    api::cli::main()
+}

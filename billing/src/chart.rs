@@ -79,7 +79,8 @@ pub fn credit_balance_moved(
     moved: &[Money],
 ) -> Result<Posting, MoneyError> {
     let ways = |currency| (receivable(partner, currency), credit_balance(partner, currency));
-    let transfers = moved.iter().map(|amount| there_or_back(ways(amount.currency), *amount)).collect::<Result<_, _>>()?;
+    let transfers =
+        moved.iter().map(|amount| there_or_back(ways(amount.currency), *amount)).collect::<Result<_, _>>()?;
     Ok(Posting { kind: "credit_balance.moved", source, occurred_on: on, transfers })
 }
 

@@ -77,7 +77,10 @@ macro_rules! refusals {
 
             /// The input field that has to change, in the API's spelling.
             pub const fn field(&self) -> Option<&'static str> {
-                if let Refusal::Invalid { field, .. } | Refusal::NotFound { field, .. } = self {
+                if let Refusal::Invalid { field, .. }
+                | Refusal::NotFound { field, .. }
+                | Refusal::DateBefore { field, .. } = self
+                {
                     return Some(field);
                 }
                 match self { $(Refusal::$variant { .. } => $field,)* }
@@ -154,7 +157,7 @@ refusals! {
     AboveTolerance { due: Money, tolerance: Money } = "ABOVE_TOLERANCE", Some("invoice"),
         "{due} is due, and only up to {tolerance} may be closed as a rounding difference";
     BalanceTooSmall { balance: Money } = "BALANCE_TOO_SMALL", Some("amount"), "the credit balance is {balance}";
-    DateBefore { field: &'static str, date: Date, earliest: Date } = "DATE_BEFORE", Some("date"),
+    DateBefore { field: &'static str, date: Date, earliest: Date } = "DATE_BEFORE", None,
         "{field} {date} is before {earliest}";
     KeyRevoked = "KEY_REVOKED", Some("key"), "the API key is revoked already";
 }

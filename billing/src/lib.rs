@@ -4,6 +4,7 @@
 //! pure, `store.rs` holds its SQL. [`Billing`] is the one door for the API and the jobs.
 
 pub mod audit;
+pub mod books;
 pub mod caller;
 pub mod catalog;
 pub mod chart;
@@ -27,6 +28,11 @@ pub mod subscriptions;
 pub mod tiers;
 pub mod vat;
 
+/// How the database is reached or started: for whoever starts the program.
+pub mod database {
+    pub use billing_db::{Database, DatabaseSettings, Migrations, StartError};
+}
+
 pub use billing_db::{Applied, DbError, IdempotencyKey, KeyError, RecordedAnswer};
 pub use caller::{Actor, Caller};
 pub use clock::Clock;
@@ -41,10 +47,12 @@ use billing_db::Db;
 pub struct Billing {
     pub db: Db,
     pub clock: Clock,
+    /// Partners whose months a run computes and writes in one transaction.
+    pub run_chunk: i64,
 }
 
 impl Billing {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Billing { db, clock }
+        Billing { db, clock, run_chunk: 200 }
     }
 }

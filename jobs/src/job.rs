@@ -1,23 +1,25 @@
 //! What can be asked of a worker, and who does it.
 //!
-//! The queue keeps a kind and a payload; this file is the only place that knows how a [`Job`] becomes the two.
+//! The queue keeps a kind and a payload; this file knows how a [`Job`] becomes the two. The wake-up of a run is written by
+//! `billing`, in the transaction that begins the run, so its payload is [`RunJob`].
 
+use billing::invoicing::job::{self, RunJob};
 use billing_db::queue::{Lease, NewJob};
-use billing_primitives::{Month, OrganizationId};
+use billing_primitives::OrganizationId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::schedule::Schedule;
 
 /// Claims after which a job is parked.
-const MAX_ATTEMPTS: i32 = 5;
+const MAX_ATTEMPTS: i32 = job::MAX_ATTEMPTS;
 
 /// The field of the serialized job that the queue keeps in a column of its own.
 const KIND: &str = "kind";
 
 /// The names of the kinds; they are stored, so they never change.
 pub(crate) mod kind {
-    pub const WHOLESALE_RUN: &str = "wholesale_run";
+    pub const WHOLESALE_RUN: &str = billing::invoicing::job::KIND;
     pub const OVERDUE: &str = "overdue";
     pub const VERIFY: &str = "verify";
     pub const SEAL: &str = "seal";
@@ -28,9 +30,9 @@ pub(crate) mod kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum Job {
-    /// Begins the month's wholesale run, or goes on where it stopped.
+    /// Begins the month's wholesale run, or walks the pass that it names from where it stopped.
     #[serde(rename = "wholesale_run")]
-    ContinueRun { month: Month },
+    ContinueRun(RunJob),
     /// Says of invoices that became overdue that they did.
     #[serde(rename = "overdue")]
     EmitOverdue,
@@ -53,7 +55,7 @@ impl Job {
     /// The job's name in the queue, one of [`Job::KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
-            Job::ContinueRun { .. } => kind::WHOLESALE_RUN,
+            Job::ContinueRun(_) => kind::WHOLESALE_RUN,
             Job::EmitOverdue => kind::OVERDUE,
             Job::Verify => kind::VERIFY,
             Job::Seal => kind::SEAL,
@@ -66,20 +68,19 @@ impl Job {
     /// # Errors
     /// The job cannot be written as JSON, which none of today's kinds can bring about.
     pub fn of(&self, organization: OrganizationId) -> Result<NewJob, serde_json::Error> {
+        if let Job::ContinueRun(run) = self {
+            return Ok(run.of(organization));
+        }
         let mut payload = serde_json::to_value(self)?;
         if let Some(fields) = payload.as_object_mut() {
             fields.remove(KIND);
         }
         let kind = self.kind();
-        let unique_key = match self {
-            Job::ContinueRun { month } => format!("{kind}/{organization}/{month}"),
-            _ => format!("{kind}/{organization}"),
-        };
         Ok(NewJob {
             kind: kind.to_owned(),
             organization: Some(organization),
             payload,
-            unique_key: Some(unique_key),
+            unique_key: Some(format!("{kind}/{organization}")),
             run_at: None,
             max_attempts: MAX_ATTEMPTS,
         })
@@ -130,8 +131,8 @@ mod tests {
 
     #[test]
     fn every_kind_comes_back_from_the_queue() {
-        let month = "2026-10".parse().unwrap();
-        let jobs = [Job::ContinueRun { month }, Job::EmitOverdue, Job::Verify, Job::Seal, Job::ForgetOldKeys];
+        let run = RunJob { month: "2026-10".parse().unwrap(), pass: Some(2) };
+        let jobs = [Job::ContinueRun(run), Job::EmitOverdue, Job::Verify, Job::Seal, Job::ForgetOldKeys];
         let organization = OrganizationId::new();
         for (job, kind) in jobs.iter().zip(Job::KINDS) {
             let new = job.of(organization).unwrap();
@@ -145,7 +146,8 @@ mod tests {
     fn a_run_is_unique_per_month() {
         let organization = OrganizationId::new();
         let key = |month: &str| {
-            Job::ContinueRun { month: month.parse().unwrap() }.of(organization).unwrap().unique_key.unwrap()
+            let run = RunJob { month: month.parse().unwrap(), pass: None };
+            Job::ContinueRun(run).of(organization).unwrap().unique_key.unwrap()
         };
         assert_ne!(key("2026-10"), key("2026-11"));
         assert_eq!(key("2026-10"), format!("wholesale_run/{organization}/2026-10"));

@@ -13,6 +13,7 @@
 
 mod backend;
 mod chores;
+mod handler;
 mod heartbeat;
 mod job;
 mod runner;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use backend::Wake;
 pub use billing_db::queue::Lease;
+pub use handler::BillingHandler;
 pub use heartbeat::Heartbeat;
 pub use job::{Handler, Job, JobError};
 pub use schedule::{Planned, Schedule, ScheduleError};

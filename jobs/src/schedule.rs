@@ -3,6 +3,7 @@
 //! Pure: instants in, instants out. On days when the clocks change, a job at a fixed time of day runs once: one whose
 //! time is skipped runs when the gap ends, one whose time comes twice runs the first time.
 
+use billing::invoicing::job::RunJob;
 use billing_primitives::{OrganizationId, TimeError, TimeZone, Timestamp};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -49,7 +50,9 @@ impl Planned {
     /// The job of the tick at `tick`.
     pub fn job(self, tick: Timestamp, zone: &TimeZone) -> Job {
         match self {
-            Planned::WholesaleRun => Job::ContinueRun { month: tick.date_in(zone).month().previous() },
+            Planned::WholesaleRun => {
+                Job::ContinueRun(RunJob { month: tick.date_in(zone).month().previous(), pass: None })
+            }
             Planned::EmitOverdue => Job::EmitOverdue,
             Planned::Verify => Job::Verify,
             Planned::Seal => Job::Seal,
@@ -286,7 +289,7 @@ mod tests {
         let months: Vec<Job> =
             run.due(after, until).unwrap().into_iter().map(|tick| run.planned.job(tick, &zone)).collect();
         let expected = ["2026-07", "2026-08", "2026-09", "2026-10"];
-        assert_eq!(months, expected.map(|month| Job::ContinueRun { month: month.parse().unwrap() }));
+        assert_eq!(months, expected.map(|month| Job::ContinueRun(RunJob { month: month.parse().unwrap(), pass: None })));
         let newest = ["2026-11-02T23:10:00Z", "2026-11-03T01:30:00Z", "2026-11-03T12:00:00Z", "2026-11-03T12:00:00Z"];
         for (standing, newest) in Schedule::standing(organization, &zone).iter().zip(newest) {
             assert_eq!(standing.due(after, until).unwrap(), [at(newest)], "{}", standing.key());
@@ -299,7 +302,7 @@ mod tests {
         let copenhagen: TimeZone = "Europe/Copenhagen".parse().unwrap();
         for (tick, month) in [("2026-10-31T22:30:00Z", "2026-09"), ("2026-10-31T23:30:00Z", "2026-10")] {
             let job = Planned::WholesaleRun.job(at(tick), &copenhagen);
-            assert_eq!(job, Job::ContinueRun { month: month.parse().unwrap() }, "{tick}");
+            assert_eq!(job, Job::ContinueRun(RunJob { month: month.parse().unwrap(), pass: None }), "{tick}");
         }
     }
 

@@ -53,7 +53,7 @@ impl Handler for Story {
             },
             Job::EmitOverdue => Err(JobError::Retry("not today".to_owned())),
             Job::ForgetOldKeys => panic!("out of memory for keys"),
-            Job::ContinueRun { month } => Err(JobError::Park(format!("no prices in {month}"))),
+            Job::ContinueRun(run) => Err(JobError::Park(format!("no prices in {}", run.month))),
         };
         note.1 = None;
         result
@@ -293,7 +293,7 @@ async fn shutdown_hands_back_what_was_claimed_and_not_begun() {
     let counts = counts(&db).await;
     assert_eq!((counts.queued, counts.running, counts.done), (1, 0, 0));
     assert!(story.runs.lock().unwrap().is_empty());
-    assert_eq!(execute(&db, "SELECT FROM job WHERE attempts = 0").await, 1);
+    assert_eq!(execute(&db, "SELECT FROM job WHERE attempts = 0 AND lease_number = 1").await, 1, "it had been claimed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

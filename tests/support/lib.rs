@@ -1,1 +1,11 @@
+//! What every test on PostgreSQL stands on: one private cluster per test program, and an organization per story.
 //!
+//! Organizations are independent, so stories run beside each other in one database. `AVANCE_TEST_DATABASE_URL` names a
+//! server to use instead of the private cluster.
+
+mod app;
+mod cluster;
+pub mod source;
+
+pub use app::{App, date, dkk, eur, month};
+pub use cluster::{Statements, World, story, world};

@@ -104,6 +104,14 @@ impl<K: Serialize + DeserializeOwned> List<K> {
         Ok(List { tag, organization, page: Page::new(after, first) })
     }
 
+    /// The page of a list that was read as a whole, in its order; `is_after` says which rows come behind a cursor.
+    pub fn cut<R>(&self, rows: Vec<R>, is_after: impl Fn(&R, &K) -> bool) -> Slice<R> {
+        let wanted = usize::try_from(self.page.first).unwrap_or_default();
+        let mut rows = rows.into_iter().filter(|row| self.page.after.as_ref().is_none_or(|after| is_after(row, after)));
+        let items = rows.by_ref().take(wanted).collect();
+        Slice { items, has_next: rows.next().is_some() }
+    }
+
     /// The page that was read; `key` is what the list is sorted by.
     ///
     /// # Errors
@@ -161,6 +169,23 @@ mod tests {
         ] {
             assert!(page(tag, organization, cursor).is_err(), "{tag} {cursor}");
         }
+    }
+
+    #[test]
+    fn a_list_is_cut_into_pages() {
+        let organization = OrganizationId::new();
+        let cut = |first, after: Option<i32>| {
+            let after = after.map(|key| serde_json::to_vec(&("seats", organization, key)).unwrap());
+            let after = after.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+            let list = List::of("seats", organization, Some(first), after.as_deref()).unwrap();
+            let slice = list.cut(vec![1, 2, 4], |row, after| row > after);
+            (slice.items, slice.has_next)
+        };
+        assert_eq!(cut(2, None), (vec![1, 2], true));
+        assert_eq!(cut(2, Some(2)), (vec![4], false));
+        assert_eq!(cut(2, Some(3)), (vec![4], false));
+        assert_eq!(cut(3, None), (vec![1, 2, 4], false));
+        assert_eq!(cut(2, Some(4)), (vec![], false));
     }
 
     #[test]

@@ -100,6 +100,15 @@ impl From<&Refusal> for UserError {
     }
 }
 
+/// Puts errors about a field where a mutation's input has it: amounts carry their currency, lists their items.
+pub fn place(errors: &mut [UserError], field: &str, path: &[&str]) {
+    let is_at = |error: &&mut UserError| error.field.as_ref().and_then(|path| path.get(1)).is_some_and(|at| at == field);
+    for error in errors.iter_mut().filter(is_at) {
+        let path = path.iter().map(|part| (*part).to_owned());
+        error.field = Some(std::iter::once("input".to_owned()).chain(path).collect());
+    }
+}
+
 /// Gives an error of an executed operation its code; what nobody expected is logged and masked.
 pub fn coded(error: ServerError, request: &RequestId) -> ServerError {
     if Code::of(&error).is_some() {
@@ -107,6 +116,9 @@ pub fn coded(error: ServerError, request: &RequestId) -> ServerError {
     }
     // A loader's errors are shared by everybody who waits for the batch.
     let shared = error.source::<Arc<billing::Error>>().map(AsRef::as_ref);
+    if let Some(refusal) = error.source::<Refusal>() {
+        return told(&error, &billing::Error::Refused(refusal.clone()), request);
+    }
     match error.source::<billing::Error>().or(shared) {
         Some(cause) => told(&error, cause, request),
         None if is_input(&error) => Code::BadUserInput.mark(error),

@@ -156,3 +156,136 @@ fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Se
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Variables;
+    use billing::{Actor, Caller};
+    use billing_primitives::{ApiKeyId, OrganizationId};
+    use serde_json::json;
+
+    use super::super::{Schema, builder, sdl};
+    use super::*;
+
+    fn guarded() -> Schema {
+        builder().extension(Guard(Arc::new(Shape::of(&sdl()).unwrap()))).finish()
+    }
+
+    fn session(scopes: &[KeyScope]) -> Session {
+        let caller = Caller { organization: OrganizationId::new(), actor: Actor::ApiKey(ApiKeyId::new()), key: None };
+        Session { caller, scopes: scopes.to_vec() }
+    }
+
+    /// The codes of an operation's errors, asked with both scopes.
+    async fn codes(request: impl Into<Request>) -> Vec<Code> {
+        let request = request.into().data(session(&[KeyScope::Read, KeyScope::Write]));
+        let response = guarded().execute(request).await;
+        response.errors.iter().map(|error| Code::of(error).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn nobody_without_a_session_learns_anything() {
+        for query in ["{ __typename }", "{ __schema { types { name } } }", "{ organization { id } }", "{"] {
+            let response = guarded().execute(query).await;
+            assert_eq!(Code::of(&response.errors[0]), Some(Code::Unauthenticated), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn scopes_bind() {
+        let asked = async |query: &str, scopes: &[KeyScope]| {
+            let response = guarded().execute(Request::new(query).data(session(scopes))).await;
+            response.errors.first().and_then(Code::of)
+        };
+        let mutation = r#"mutation { revokeApiKey(input: { key: "key_1" }) { apiKey { id } } }"#;
+        assert_eq!(asked(mutation, &[KeyScope::Read]).await, Some(Code::Forbidden));
+        assert_eq!(asked("{ __typename }", &[KeyScope::Write]).await, Some(Code::Forbidden));
+        assert_eq!(asked("{ __typename }", &[KeyScope::Read]).await, None);
+    }
+
+    #[tokio::test]
+    async fn every_error_has_a_code() {
+        let bomb: String = (0..30).map(|n| format!(" fragment f{n} on Query {{ ...f{0} ...f{0} }}", n + 1)).collect();
+        let bomb = format!("{{ ...f0 }}{bomb} fragment f30 on Query {{ __typename }}");
+        for (query, code) in [
+            ("{", Code::Parse),
+            ("{ nothing }", Code::Validation),
+            ("{ ...a } fragment a on Query { ...a }", Code::Validation),
+            ("query A { __typename } query B { __typename }", Code::OperationResolution),
+            ("query ($id: ID!) { node(id: $id) { id } }", Code::BadUserInput),
+            (bomb.as_str(), Code::QueryTooLarge),
+            // There is no scope here: the library's own error is masked.
+            ("{ organization { id } }", Code::Internal),
+        ] {
+            assert_eq!(codes(query).await, [code], "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn variables_are_declared_and_given() {
+        let asked = async |query: &str, variables: serde_json::Value| {
+            codes(Request::new(query).variables(Variables::from_json(variables))).await
+        };
+        let type_of = "query ($name: String!) { __type(name: $name) { name @skip(if: false) } }";
+        assert_eq!(asked(type_of, json!({ "name": "Partner" })).await, []);
+        assert_eq!(asked(type_of, json!({ "name": null })).await, [Code::BadUserInput]);
+        assert_eq!(asked(type_of, json!({})).await, [Code::BadUserInput]);
+        assert_eq!(asked(type_of, json!({ "name": "Partner", "other": 1 })).await, [Code::BadUserInput]);
+        let usual = "query ($name: String! = \"Partner\") { __type(name: $name) { name } }";
+        assert_eq!(asked(usual, json!({})).await, []);
+        assert_eq!(asked(usual, json!({ "name": null })).await, [Code::BadUserInput]);
+    }
+
+    #[tokio::test]
+    async fn deep_texts_do_not_reach_the_parser() {
+        let deepest = super::super::http::LONGEST_BODY;
+        for (open, close) in [("{a", "}"), ("{a(b:[", "])}"), ("[", "]")] {
+            let deep = open.repeat(deepest / (open.len() + close.len())) + &close.repeat(deepest / 8);
+            assert_eq!(codes(deep.as_str()).await, [Code::QueryTooLarge], "{open}");
+        }
+        let types = format!("query ($a: {}Int{}) {{ __typename }}", "[".repeat(60_000), "]".repeat(60_000));
+        assert_eq!(codes(types.as_str()).await, [Code::QueryTooLarge]);
+    }
+
+    /// What GraphiQL and code generators send.
+    const INTROSPECTION: &str = "
+        query IntrospectionQuery { __schema {
+            queryType { name } mutationType { name } subscriptionType { name }
+            types { ...FullType } directives { name description locations args { ...InputValue } }
+        } }
+        fragment FullType on __Type {
+            kind name description
+            fields(includeDeprecated: true) {
+                name description args { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason
+            }
+            inputFields { ...InputValue } interfaces { ...TypeRef }
+            enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+            possibleTypes { ...TypeRef }
+        }
+        fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue }
+        fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType {
+            kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }
+    ";
+
+    #[tokio::test]
+    async fn introspection_passes_and_everything_is_described() {
+        let request = Request::new(INTROSPECTION).data(session(&[KeyScope::Read]));
+        let response = guarded().execute(request).await;
+        assert_eq!(response.errors, []);
+        let answer = response.data.into_json().unwrap();
+        let types = answer["__schema"]["types"].as_array().unwrap();
+        let own = |name: &str| !name.starts_with("__") && !["Boolean", "Float", "ID", "Int", "String"].contains(&name);
+        for ty in types.iter().filter(|ty| own(ty["name"].as_str().unwrap())) {
+            assert!(ty["description"].is_string(), "{}", ty["name"]);
+            for list in ["fields", "inputFields", "enumValues"] {
+                for member in ty[list].as_array().into_iter().flatten() {
+                    assert!(member["description"].is_string(), "{}.{}", ty["name"], member["name"]);
+                    let arguments = member["args"].as_array().into_iter().flatten();
+                    for argument in arguments.filter(|argument| argument["name"] != "input") {
+                        assert!(argument["description"].is_string(), "{}({})", member["name"], argument["name"]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -56,6 +56,7 @@ impl GraphQl {
             _ => return Err(Box::new(refused(StatusCode::METHOD_NOT_ALLOWED, "use POST, or GET for queries"))),
         };
         let session = session(&self.0.billing, request, id).await.map_err(|error| Box::new(Answer::refused(error)))?;
+        tracing::Span::current().record("organization", tracing::field::display(session.caller.organization));
         let asked = if safe { from_url(request) } else { from_body(body).await }?;
         let key = request.headers().get_all("idempotency-key").iter().map(|key| key.to_str().unwrap_or_default());
         let keys: Vec<&str> = key.collect();
@@ -133,7 +134,7 @@ fn bad(message: &str) -> Box<Answer> {
 
 /// The request is no GraphQL request, in a way that has a status of its own.
 fn refused(status: StatusCode, message: &str) -> Answer {
-    Answer { status, ..Answer::refused(Code::BadRequest.refuse(message)) }
+    Answer::refused_as(status, Code::BadRequest.refuse(message))
 }
 
 fn written(answer: &Answer, media: Media) -> Response {
@@ -142,7 +143,7 @@ fn written(answer: &Answer, media: Media) -> Response {
         .status(status)
         .content_type(media.content_type())
         .header(header::CACHE_CONTROL, "no-store")
-        .body(answer.body.to_string());
+        .body(answer.body.clone());
     if answer.replayed {
         response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
     }

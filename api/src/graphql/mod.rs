@@ -3,19 +3,37 @@
 //! One file per noun: its object, its queries and its mutations. What all of them rest on: [`scope`] (who asks),
 //! [`guard`] (limits before, codes behind), [`connection`] (pages), [`loaders`] (batches), [`errors`] (codes).
 
+mod api_keys;
+mod catalog;
 pub mod connection;
+mod credit_notes;
+mod customers;
 pub mod errors;
+mod events;
+mod explain;
 pub mod guard;
 pub mod http;
+mod invoice_lines;
+mod invoices;
+mod ledger;
 pub mod loaders;
 pub mod measure;
 mod negotiation;
 mod node;
 mod organization;
 mod partners;
+mod payments;
+mod previews;
+mod rates;
+mod retail;
+mod retail_statements;
 pub mod run;
+mod runs;
 pub mod scalars;
 pub mod scope;
+mod settlements;
+mod subscriptions;
+mod tiers;
 
 use std::sync::Arc;
 
@@ -28,12 +46,44 @@ use self::run::Engine;
 
 /// Where every reading operation begins.
 #[derive(MergedObject, Default)]
-pub struct Query(node::NodeQuery, organization::OrganizationQuery, partners::PartnerQuery);
+pub struct Query(
+    node::NodeQuery,
+    organization::OrganizationQuery,
+    partners::PartnerQuery,
+    customers::CustomerQuery,
+    catalog::CatalogQuery,
+    subscriptions::SubscriptionQuery,
+    tiers::TierQuery,
+    runs::RunQuery,
+    previews::PreviewQuery,
+    invoices::InvoiceQuery,
+    credit_notes::CreditNoteQuery,
+    payments::PaymentQuery,
+    explain::ExplainQuery,
+    retail::RetailQuery,
+    retail_statements::RetailStatementQuery,
+    rates::RateQuery,
+    ledger::LedgerQuery,
+    events::EventQuery,
+    api_keys::ApiKeyQuery,
+);
 
 /// Where every writing operation begins. Each mutation takes one input and answers with its object, or with the
 /// reasons why nothing was changed in `userErrors`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(partners::PartnerMutation);
+pub struct Mutation(
+    partners::PartnerMutation,
+    customers::CustomerMutation,
+    catalog::CatalogMutation,
+    subscriptions::SubscriptionMutation,
+    tiers::TierMutation,
+    runs::RunMutation,
+    credit_notes::CreditNoteMutation,
+    payments::PaymentMutation,
+    retail::RetailMutation,
+    rates::RateMutation,
+    api_keys::ApiKeyMutation,
+);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 

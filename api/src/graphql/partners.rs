@@ -5,7 +5,9 @@ use billing::{Refusal, partners, vat};
 use billing_primitives::PartnerId;
 
 use super::connection::{Connection, List};
+use super::loaders::CreditBalancesOf;
 use super::organization::TermsFrom;
+use super::payments::CreditBalance;
 use super::scalars::{Currency, Date, DateTime};
 use super::scope::{Name, Scope, id, one_of};
 use crate::payloads;
@@ -75,6 +77,8 @@ pub struct Partner {
     /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
+    key: PartnerId,
+    #[graphql(skip)]
     parent: Option<PartnerId>,
 }
 
@@ -99,6 +103,7 @@ impl From<partners::Partner> for Partner {
             status: row.status.into(),
             terminated_from: row.terminated_from.map(Into::into),
             created_at: row.created_at.into(),
+            key: row.id,
             parent: row.parent_partner_id,
         }
     }
@@ -110,6 +115,12 @@ impl Partner {
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         let Some(parent) = self.parent else { return Ok(None) };
         Ok(Scope::of(ctx)?.load(parent).await?.map(Partner::from))
+    }
+
+    /// What it has paid or been credited beyond what was due, per currency in which that ever happened.
+    async fn credit_balances(&self, ctx: &Context<'_>) -> Result<Vec<CreditBalance>> {
+        let balances = Scope::of(ctx)?.list(CreditBalancesOf(self.key)).await?;
+        Ok(balances.into_iter().map(CreditBalance::from).collect())
     }
 }
 
@@ -127,10 +138,7 @@ impl PartnerQuery {
     ) -> Result<Option<Partner>> {
         let scope = Scope::of(ctx)?;
         let found = match one_of(id, external_id)? {
-            Name::Id(id) => match id.parse::<PartnerId>() {
-                Ok(id) => scope.load(id).await?,
-                Err(_) => None,
-            },
+            Name::Id(id) => scope.find::<PartnerId>(&id).await?,
             Name::External(name) => partners::by_external_id(&scope.billing, scope.organization(), &name).await?,
         };
         Ok(found.map(Partner::from))
@@ -213,7 +221,7 @@ pub struct CreatePartnerInput {
 #[derive(Debug, Clone, InputObject)]
 pub struct UpdatePartnerInput {
     /// The id of the partner.
-    id: ID,
+    partner: ID,
     #[graphql(flatten)]
     profile: PartnerProfileInput,
 }
@@ -222,7 +230,7 @@ pub struct UpdatePartnerInput {
 #[derive(Debug, Clone, InputObject)]
 pub struct RecordVatNumberCheckInput {
     /// The id of the partner.
-    id: ID,
+    partner: ID,
     /// The outcome; `UNCHECKED` takes back what was recorded.
     status: VatStatus,
     /// When it was checked; now unless said.
@@ -235,7 +243,7 @@ pub struct RecordVatNumberCheckInput {
 #[derive(Debug, Clone, InputObject)]
 pub struct SetPartnerStatusInput {
     /// The id of the partner.
-    id: ID,
+    partner: ID,
     /// The new status.
     status: PartnerStatus,
     /// The first day of a termination; nothing else has one.
@@ -281,7 +289,7 @@ impl PartnerMutation {
     async fn update_partner(&self, ctx: &Context<'_>, input: UpdatePartnerInput) -> Result<UpdatePartnerPayload> {
         let scope = Scope::of(ctx)?;
         let work = async {
-            let partner = id("id", "partner", &input.id)?;
+            let partner = id("partner", "partner", &input.partner)?;
             partners::update(&scope.billing, &scope.caller, partner, &input.profile.profile()?).await
         };
         scope.command(work).await
@@ -300,7 +308,7 @@ impl PartnerMutation {
             answer: input.answer,
         };
         let work = async {
-            let partner = id("id", "partner", &input.id)?;
+            let partner = id("partner", "partner", &input.partner)?;
             partners::record_vat_check(&scope.billing, &scope.caller, partner, &check).await
         };
         scope.command(work).await
@@ -314,7 +322,7 @@ impl PartnerMutation {
     ) -> Result<SetPartnerStatusPayload> {
         let scope = Scope::of(ctx)?;
         let work = async {
-            let partner = id("id", "partner", &input.id)?;
+            let partner = id("partner", "partner", &input.partner)?;
             let from = input.from.map(Into::into);
             partners::set_status(&scope.billing, &scope.caller, partner, input.status.into(), from).await
         };

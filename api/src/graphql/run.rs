@@ -10,6 +10,7 @@ use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ServerError, Variables};
 use billing::{Billing, IdempotencyKey, RecordedAnswer};
 use poem::http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
@@ -18,7 +19,7 @@ use super::Schema;
 use super::errors::{self, Code, UNAVAILABLE};
 use super::guard::{self, Operation};
 use super::measure::Shape;
-use super::scope::{Replayed, RequestId, Scope};
+use super::scope::{Aftermath, RequestId, Scope};
 use crate::auth::Session;
 
 /// How long an operation may take before its caller is sent away.
@@ -46,14 +47,26 @@ pub struct Ask {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// A GraphQL response.
-    pub body: Value,
+    /// A GraphQL response in JSON, its fields in the order in which they were asked for.
+    pub body: String,
     /// The status, where the protocol has one beyond 200: nothing was executed, or nothing could be answered.
     pub status: StatusCode,
     /// The document or its variables are at fault, not the way it came.
     pub about_document: bool,
     /// Done by an earlier request with the same idempotency key.
     pub replayed: bool,
+    /// A retry should read this answer again: it was executed, nothing failed for the moment only, and no secret is in
+    /// it that must not be kept.
+    keep: bool,
+}
+
+/// A response as it is written: without data when nothing was executed.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "<[ServerError]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a async_graphql::Value>,
 }
 
 impl Answer {
@@ -61,27 +74,35 @@ impl Answer {
     pub fn refused(error: ServerError) -> Answer {
         let code = Code::of(&error).unwrap_or(Code::Internal);
         Answer {
-            body: json!({ "errors": [error] }),
+            body: json!({ "errors": [error] }).to_string(),
             status: code.status(),
             about_document: code.status() == StatusCode::BAD_REQUEST && code != Code::BadRequest,
             replayed: false,
+            keep: false,
         }
+    }
+
+    /// As [`Answer::refused`], for what has a status of its own.
+    pub fn refused_as(status: StatusCode, error: ServerError) -> Answer {
+        Answer { status, ..Answer::refused(error) }
     }
 
     /// An answer that was kept, as it was sent.
     fn kept(body: Value) -> Answer {
-        Answer { body, status: StatusCode::OK, about_document: false, replayed: true }
+        let body = match body {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Answer { body, status: StatusCode::OK, about_document: false, replayed: true, keep: false }
     }
 
-    fn of(response: Response, replayed: bool) -> Result<Answer, serde_json::Error> {
+    fn of(response: Response, aftermath: &Aftermath) -> Result<Answer, serde_json::Error> {
         let codes: Vec<Code> = response.errors.iter().filter_map(Code::of).collect();
         let executed = response.data != async_graphql::Value::Null
             || response.errors.is_empty()
             || response.errors.iter().any(|error| !error.path.is_empty());
-        let mut body = serde_json::to_value(&response)?;
-        if !executed && let Some(body) = body.as_object_mut() {
-            body.remove("data");
-        }
+        let body = Body { errors: &response.errors, data: executed.then_some(&response.data) };
+        let body = serde_json::to_string(&body)?;
         let answered = match &response.data {
             async_graphql::Value::Object(fields) => fields.values().any(|value| *value != async_graphql::Value::Null),
             _ => false,
@@ -93,12 +114,8 @@ impl Answer {
             _ => codes.first().map_or(StatusCode::BAD_REQUEST, |code| code.status()),
         };
         let about_document = !executed && status == StatusCode::BAD_REQUEST && codes.first() != Some(&Code::BadRequest);
-        Ok(Answer { body, status, about_document, replayed })
-    }
-
-    /// Whether a retry should read this answer again: it was executed, and nothing failed for the moment only.
-    fn is_final(&self) -> bool {
-        self.body.get("data").is_some() && self.status == StatusCode::OK
+        let keep = executed && status == StatusCode::OK && !aftermath.is_secret();
+        Ok(Answer { body, status, about_document, replayed: aftermath.is_replayed(), keep })
     }
 }
 
@@ -110,20 +127,19 @@ impl Engine {
             Err(error) => return Answer::refused(error),
         };
         match operation.kind {
-            OperationType::Mutation if ask.safe => Answer {
-                status: StatusCode::METHOD_NOT_ALLOWED,
-                ..Answer::refused(Code::BadRequest.refuse("mutations are sent with POST"))
-            },
+            OperationType::Mutation if ask.safe => Answer::refused_as(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::BadRequest.refuse("mutations are sent with POST"),
+            ),
             OperationType::Mutation => self.mutate(ask, operation).await,
             OperationType::Query | OperationType::Subscription => self.query(ask).await,
         }
     }
 
     async fn query(&self, ask: Ask) -> Answer {
-        let id = ask.id.clone();
         match tokio::time::timeout(PATIENCE, self.execute(ask)).await {
             Ok(answer) => answer,
-            Err(_) => late(&id, "the operation took too long: ask for less, or try again later"),
+            Err(_) => late("the operation took too long: ask for less, or try again later"),
         }
     }
 
@@ -144,37 +160,38 @@ impl Engine {
         }
         let (engine, id) = (self.clone(), ask.id.clone());
         let work = async move {
-            let (caller, id) = (ask.session.caller.clone(), ask.id.clone());
+            let caller = ask.session.caller.clone();
             let answer = engine.execute(ask).await;
-            if let Some(key) = caller.key.filter(|_| answer.is_final())
-                && let Err(error) = engine.billing.db.record_response(caller.organization, &key, &answer.body).await
-            {
-                // What was done is kept with the key already; a retry executes again and meets it.
-                tracing::warn!(%error, request_id = %id, "the answer could not be kept");
+            if let Some(key) = caller.key.filter(|_| answer.keep) {
+                // As a text: the answer to a retry is the same to the byte.
+                let text = Value::String(answer.body.clone());
+                let kept = engine.billing.db.record_response(caller.organization, &key, &text).await;
+                if let Err(error) = kept {
+                    // What was done is kept with the key already; a retry executes again and meets it.
+                    tracing::warn!(%error, "the answer could not be kept");
+                }
             }
             answer
         };
         match tokio::time::timeout(PATIENCE, tokio::spawn(work.in_current_span())).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Answer::refused(errors::masked(&ServerError::new("", None), &panic, &id)),
-            Err(_) => {
-                late(&id, "the mutation goes on: send it again with the same Idempotency-Key to learn its outcome")
-            }
+            Err(_) => late("the mutation goes on: send it again with the same Idempotency-Key to learn its outcome"),
         }
     }
 
     async fn execute(&self, ask: Ask) -> Answer {
-        let replayed = Replayed::default();
-        let scope = Scope::new(self.billing.clone(), &ask.session, replayed.clone());
+        let aftermath = Aftermath::default();
+        let scope = Scope::new(self.billing.clone(), &ask.session, aftermath.clone());
         let request = ask.request.data(ask.session).data(ask.id.clone()).data(scope);
         let response = self.schema.execute(request).await;
-        Answer::of(response, replayed.get())
+        Answer::of(response, &aftermath)
             .unwrap_or_else(|error| Answer::refused(errors::masked(&ServerError::new("", None), &error, &ask.id)))
     }
 }
 
-fn late(id: &RequestId, advice: &str) -> Answer {
-    tracing::warn!(request_id = %id, "an operation took longer than {PATIENCE:?}");
+fn late(advice: &str) -> Answer {
+    tracing::warn!("an operation took longer than {PATIENCE:?}");
     Answer::refused(Code::Unavailable.refuse(format!("{UNAVAILABLE} ({advice})")))
 }
 
@@ -243,15 +260,16 @@ mod tests {
             let data = async_graphql::Value::from_json(data).unwrap();
             let mut response = Response::new(data);
             response.errors = vec![error];
-            Answer::of(response, false).unwrap()
+            Answer::of(response, &Aftermath::default()).unwrap()
         };
         let validation = failed(Code::Validation, Value::Null, false);
         assert_eq!(validation.status, StatusCode::BAD_REQUEST);
-        assert!(validation.about_document && validation.body.get("data").is_none());
+        assert!(validation.about_document && !validation.body.contains("data"));
         assert_eq!(failed(Code::Unavailable, json!({ "a": null }), true).status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(failed(Code::Unavailable, json!({ "a": null, "b": 1 }), true).status, StatusCode::OK);
         assert_eq!(failed(Code::BadUserInput, Value::Null, true).status, StatusCode::OK);
         assert_eq!(failed(Code::Forbidden, Value::Null, false).status, StatusCode::FORBIDDEN);
-        assert!(!failed(Code::Unavailable, Value::Null, true).is_final());
+        assert!(!failed(Code::Unavailable, Value::Null, true).keep);
+        assert!(failed(Code::BadUserInput, Value::Null, true).keep);
     }
 }

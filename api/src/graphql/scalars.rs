@@ -46,42 +46,53 @@ text_scalars! {
     Date(primitives::Date);
     /// An instant of RFC 3339, such as `2026-10-31T12:00:00Z`; kept to the microsecond.
     DateTime(primitives::Timestamp);
-    /// Units of the second currency for one unit of the first, a decimal text with at most 8 places, such as `"7.4604"`.
-    ExchangeRate(primitives::ExchangeRate);
     /// A calendar month, such as `2026-10`.
     Month(primitives::Month);
+    /// Units of one currency for one unit of another: a decimal text with at most 8 places, such as `"7.4604"`.
+    Rate(primitives::ExchangeRate);
     /// A zone of the IANA time zone database, such as `Europe/Copenhagen`.
     TimeZone(primitives::TimeZone);
 }
 
-/// A whole number of minor units (øre, cent).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MinorUnits(pub i64);
-
 /// The largest whole number that every JSON reader holds exactly: 2^53 - 1.
 const MOST_EXACT: i64 = (1 << 53) - 1;
 
-/// A whole number of minor units (øre, cent) within 64 bits. Written as a JSON number up to 9007199254740991 (2^53 - 1)
-/// either side of zero, which every JSON reader holds exactly, and as a text of digits beyond; read as either.
-#[Scalar]
-impl ScalarType for MinorUnits {
-    fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::Number(number) => {
-                number.as_i64().map(MinorUnits).ok_or_else(|| InputValueError::custom("a whole number of 64 bits"))
-            }
-            Value::String(text) => Ok(MinorUnits(text.parse()?)),
-            _ => Err(InputValueError::expected_type(value)),
-        }
-    }
+macro_rules! whole_scalars {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub i64);
 
-    fn to_value(&self) -> Value {
-        if (-MOST_EXACT..=MOST_EXACT).contains(&self.0) {
-            Value::Number(Number::from(self.0))
-        } else {
-            Value::String(self.0.to_string())
+        $(#[$doc])*
+        #[Scalar]
+        impl ScalarType for $name {
+            fn parse(value: Value) -> InputValueResult<Self> {
+                match &value {
+                    Value::Number(number) => {
+                        number.as_i64().map($name).ok_or_else(|| InputValueError::custom("a whole number of 64 bits"))
+                    }
+                    Value::String(text) => Ok($name(text.parse()?)),
+                    _ => Err(InputValueError::expected_type(value)),
+                }
+            }
+
+            fn to_value(&self) -> Value {
+                if (-MOST_EXACT..=MOST_EXACT).contains(&self.0) {
+                    Value::Number(Number::from(self.0))
+                } else {
+                    Value::String(self.0.to_string())
+                }
+            }
         }
-    }
+    )*};
+}
+
+whole_scalars! {
+    /// A whole number of minor units (øre, cent) within 64 bits; `Int` has only 32. Written as a JSON number up to
+    /// 9007199254740991 (2^53 - 1) either side of zero, which every JSON reader holds exactly, and as a text of digits
+    /// beyond; read as either.
+    MinorUnits;
+    /// A number of users or seat-days within 64 bits, written and read as `MinorUnits` is.
+    Count;
 }
 
 /// An amount of one currency; may be negative.

@@ -42,13 +42,25 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Says afterwards whether a command of the request had been carried out before, under the same key.
+/// What a request's commands leave to be said about its answer.
 #[derive(Debug, Clone, Default)]
-pub struct Replayed(Arc<AtomicBool>);
+pub struct Aftermath(Arc<Flags>);
 
-impl Replayed {
-    pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+#[derive(Debug, Default)]
+struct Flags {
+    replayed: AtomicBool,
+    secret: AtomicBool,
+}
+
+impl Aftermath {
+    /// Whether a command had been carried out before, under the same idempotency key.
+    pub fn is_replayed(&self) -> bool {
+        self.0.replayed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the answer shows a secret: it is not kept then, not even for a retry.
+    pub fn is_secret(&self) -> bool {
+        self.0.secret.load(Ordering::Relaxed)
     }
 }
 
@@ -57,14 +69,14 @@ pub struct Scope {
     pub billing: Billing,
     pub caller: Caller,
     loader: DataLoader<Rows>,
-    replayed: Replayed,
+    aftermath: Aftermath,
 }
 
 impl Scope {
-    pub fn new(billing: Billing, session: &Session, replayed: Replayed) -> Self {
+    pub fn new(billing: Billing, session: &Session, aftermath: Aftermath) -> Self {
         let rows = Rows { billing: billing.clone(), organization: session.caller.organization };
         let loader = DataLoader::new(rows, tokio::spawn);
-        Scope { billing, caller: session.caller.clone(), loader, replayed }
+        Scope { billing, caller: session.caller.clone(), loader, aftermath }
     }
 
     /// The scope of the operation that is being executed.
@@ -91,6 +103,52 @@ impl Scope {
         Ok(self.loader.load_one(key).await?)
     }
 
+    /// Says that the answer will show a secret.
+    pub fn shows_secret(&self) {
+        self.aftermath.0.secret.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`Scope::load`], for the rows of one parent.
+    ///
+    /// # Errors
+    /// Faults of the database.
+    pub async fn list<K, R>(&self, parent: K) -> Result<Vec<R>, Error>
+    where
+        K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+        R: Send + Sync + Clone + 'static,
+        Rows: Loader<K, Value = Vec<R>, Error = Arc<billing::Error>>,
+    {
+        Ok(self.load(parent).await?.unwrap_or_default())
+    }
+
+    /// As [`Scope::load`], for a row that another one refers to.
+    ///
+    /// # Errors
+    /// Faults, also when there is no such row: a reference never points nowhere.
+    pub async fn need<K>(&self, key: K) -> Result<<Rows as Loader<K>>::Value, Error>
+    where
+        K: Send + Sync + std::hash::Hash + Eq + Clone + std::fmt::Display + 'static,
+        Rows: Loader<K, Error = Arc<billing::Error>>,
+    {
+        let missing = || billing::Error::Corrupt(format!("{key} is referred to and does not exist"));
+        self.load(key.clone()).await?.ok_or_else(|| missing().into())
+    }
+
+    /// The row of an id as it was sent; a text that is no such id names nothing.
+    ///
+    /// # Errors
+    /// Faults of the database.
+    pub async fn find<K>(&self, id: &ID) -> Result<Option<<Rows as Loader<K>>::Value>, Error>
+    where
+        K: Send + Sync + std::hash::Hash + Eq + Clone + std::str::FromStr + 'static,
+        Rows: Loader<K, Error = Arc<billing::Error>>,
+    {
+        match id.parse() {
+            Ok(id) => self.load::<K>(id).await,
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Carries out one command: its outcome and its refusals both go into the payload; faults are errors.
     ///
     /// # Errors
@@ -105,7 +163,7 @@ impl Scope {
         match work.await {
             Ok(Applied::Now(outcome)) => Ok(P::done(outcome)),
             Ok(Applied::Before(outcome)) => {
-                self.replayed.0.store(true, Ordering::Relaxed);
+                self.aftermath.0.replayed.store(true, Ordering::Relaxed);
                 Ok(P::done(outcome))
             }
             Err(billing::Error::Refused(refusal)) => Ok(P::refused(UserError::from(&refusal))),

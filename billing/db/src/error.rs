@@ -88,6 +88,11 @@ impl From<Error> for DbError {
     }
 }
 
+/// Whether PostgreSQL says that its disk is full.
+pub(crate) fn says_full(message: &str) -> bool {
+    ["No space left on device", "could not extend file", "disk full"].iter().any(|part| message.contains(part))
+}
+
 fn classify(message: &str) -> Option<DbError> {
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if says(&["deadlock detected", "could not serialize access"]) {
@@ -96,7 +101,7 @@ fn classify(message: &str) -> Option<DbError> {
     if says(&["statement timeout", "lock timeout", "canceling statement due to user request"]) {
         return Some(DbError::Timeout);
     }
-    if says(&["No space left on device", "could not extend file", "disk full"]) {
+    if says_full(message) {
         return Some(DbError::Full(message.to_owned()));
     }
     let gone = [

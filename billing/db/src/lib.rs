@@ -13,9 +13,11 @@ pub mod queue;
 #[rustfmt::skip]
 pub mod schema;
 mod scoped;
+mod start;
 
 pub use error::{Constraint, DbError, Fault};
 pub use idempotency::{Applied, IdempotencyKey, KeyError, RecordedAnswer};
 pub use migrate::{APP_ROLE, MigrateError, Migrations, migrate, revert_all};
 pub use pool::{Conn, ConnectError, Db, Observer, Settings};
 pub use scoped::Work;
+pub use start::{DATABASE, Database, DatabaseSettings, OWNER_ROLE, StartError};

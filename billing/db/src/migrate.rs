@@ -85,7 +85,8 @@ async fn lock(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
 }
 
 async fn ensure_role(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
-    // Roles belong to the whole server: another database of it may make the same one at the same moment.
+    // Roles belong to the whole server: another database of it may make the same one at the same moment. From
+    // PostgreSQL 16 on, whoever makes a role is a member of it that may not become it.
     let sql = format!(
         "DO $$ BEGIN
              IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
@@ -94,7 +95,9 @@ async fn ensure_role(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
          EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
          END $$;
          DO $$ BEGIN
-             IF NOT pg_has_role(current_user, '{APP_ROLE}', 'MEMBER') THEN
+             IF NOT pg_has_role(current_user, '{APP_ROLE}',
+                                CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)
+             THEN
                  EXECUTE format('GRANT {APP_ROLE} TO %I', current_user);
              END IF;
          END $$;"

@@ -101,6 +101,11 @@ impl Db {
         Db { statement_timeout: Duration::from_secs(600), ..self.clone() }
     }
 
+    /// Closes what is idle, and what is in use when it comes back; nothing can be asked for any more.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
     pub(crate) async fn checkout(&self) -> Result<Object<AsyncPgConnection>, DbError> {
         self.pool.get().await.map_err(|error| DbError::Unreachable(error.to_string()))
     }
@@ -120,7 +125,9 @@ async fn open(server: Config, observer: Option<Observer>) -> Result<AsyncPgConne
     Ok(conn)
 }
 
-async fn check_server(server: &Config) -> Result<(), ConnectError> {
+/// # Errors
+/// As [`Db::connect`].
+pub(crate) async fn check_server(server: &Config) -> Result<(), ConnectError> {
     let (client, connection) = server.connect(NoTls).await.map_err(|error| ConnectError::Unreachable(full(&error)))?;
     let driver = tokio::spawn(connection);
     let row = client

@@ -137,6 +137,42 @@ pub async fn trial_balance(conn: &mut Conn, organization: OrganizationId) -> Que
     .await
 }
 
+/// What was debited and credited on all accounts of one kind and currency.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct KindTotal {
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    #[diesel(sql_type = Text)]
+    pub currency: Currency,
+    #[diesel(sql_type = BigInt)]
+    pub debit_minor: i64,
+    #[diesel(sql_type = BigInt)]
+    pub credit_minor: i64,
+}
+
+/// The trial balance by kind of account: its length does not grow with the number of owners. In the order of currency
+/// and kind.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn totals_by_kind(conn: &mut Conn, organization: OrganizationId) -> QueryResult<Vec<KindTotal>> {
+    diesel::sql_query(
+        "SELECT a.kind, a.currency, sum(side.debit)::bigint AS debit_minor, sum(side.credit)::bigint AS credit_minor
+         FROM (
+             SELECT debit_account_id AS id, sum(amount_minor) AS debit, 0 AS credit FROM ledger_transfer
+             WHERE organization_id = $1 GROUP BY debit_account_id
+             UNION ALL
+             SELECT credit_account_id, 0, sum(amount_minor) FROM ledger_transfer
+             WHERE organization_id = $1 GROUP BY credit_account_id
+         ) AS side
+         JOIN ledger_account a ON a.organization_id = $1 AND a.id = side.id
+         GROUP BY a.kind, a.currency ORDER BY a.currency, a.kind",
+    )
+    .bind::<SqlUuid, _>(organization)
+    .load(conn)
+    .await
+}
+
 const ENTRY: &str = "SELECT f.transaction_id, f.position, t.kind, t.source, t.occurred_on, t.created_at,
        f.debit_account_id, f.credit_account_id, f.amount_minor, f.currency
      FROM ledger_transfer f

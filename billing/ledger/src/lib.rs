@@ -11,8 +11,8 @@ mod seal;
 
 pub use account::AccountKey;
 pub use books::{
-    Account, AccountBalance, Entry, account_entries, accounts, balances, entries_of_sources, trial_balance,
-    unbalanced_transactions,
+    Account, AccountBalance, Entry, KindTotal, account_entries, accounts, balances, entries_of_sources, totals_by_kind,
+    trial_balance, unbalanced_transactions,
 };
 pub use posting::{Posting, Transfer, post};
 pub use seal::{ChainReport, seal, verify_chain};

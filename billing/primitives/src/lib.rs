@@ -11,7 +11,7 @@ mod text_enum;
 pub mod time;
 
 pub use id::*;
-pub use money::{Currency, Money, MoneyError, UnknownCurrency, round_ratio};
+pub use money::{AmountError, Currency, Money, MoneyError, UnknownCurrency, parse_amount, round_ratio};
 pub use rate::{BasisPoints, ExchangeRate, RateError};
 pub use text_enum::NotOneOf;
 pub use time::{Date, Month, TimeError, TimeZone, Timestamp};

@@ -85,6 +85,21 @@ pub enum MoneyError {
     NothingToSplitBy,
 }
 
+/// Why a text is no amount of a currency.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AmountError {
+    #[error("{text:?} is not an amount of {currency} such as {}", example(currency))]
+    NotAnAmount { text: String, currency: Currency },
+    #[error("{text:?} has more decimals than {currency}, which has {}", currency.minor_digits())]
+    TooFine { text: String, currency: Currency },
+    #[error("{text:?} does not fit into 64 bits of minor units")]
+    TooLarge { text: String },
+}
+
+fn example(currency: &Currency) -> &'static str {
+    if currency.minor_digits() == 0 { "149" } else { "149.00" }
+}
+
 /// An amount: `minor` units (øre, cent) of `currency`. May be negative.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
@@ -221,6 +236,33 @@ impl fmt::Debug for Money {
     }
 }
 
+/// Reads an amount in major units: `149`, `149.5` and `-149.50` for DKK, exact, with a point and nothing between digits.
+///
+/// # Errors
+/// [`AmountError`]; more decimals than the currency has are refused, also zeros.
+pub fn parse_amount(text: &str, currency: Currency) -> Result<Money, AmountError> {
+    let shown = || text.chars().take(40).collect::<String>();
+    let digits = currency.minor_digits() as usize;
+    let (sign, magnitude) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (whole, decimals) = match magnitude.split_once('.') {
+        Some((whole, decimals)) => (whole, Some(decimals)),
+        None => (magnitude, None),
+    };
+    let counts = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !counts(whole) || decimals.is_some_and(|decimals| !counts(decimals)) {
+        return Err(AmountError::NotAnAmount { text: shown(), currency });
+    }
+    let decimals = decimals.unwrap_or_default();
+    if decimals.len() > digits {
+        return Err(AmountError::TooFine { text: shown(), currency });
+    }
+    // Padded to its minor digits the text is the whole number of minor units.
+    match format!("{sign}{whole}{decimals:0<digits$}").parse() {
+        Ok(minor) => Ok(Money { minor, currency }),
+        Err(_) => Err(AmountError::TooLarge { text: shown() }),
+    }
+}
+
 /// `numerator / denominator` to the nearest integer, halves away from zero (golden rule R1, DIN 1333).
 ///
 /// `None` when the denominator is not above zero or the result does not fit.
@@ -271,7 +313,42 @@ mod tests {
         assert_eq!(Money::new(500, "JPY".parse().unwrap()).to_string(), "500 JPY");
     }
 
+    #[test]
+    fn an_amount_is_read_exactly_or_not_at_all() {
+        let [yen, dinar] = ["JPY", "KWD"].map(|code| code.parse::<Currency>().unwrap());
+        for (text, currency, minor) in [
+            ("149.00", Currency::DKK, 14_900),
+            ("149.5", Currency::DKK, 14_950),
+            ("149", Currency::DKK, 14_900),
+            ("0.05", Currency::EUR, 5),
+            ("-0.05", Currency::EUR, -5),
+            ("0149", yen, 149),
+            ("1.005", dinar, 1_005),
+            ("-92233720368547758.08", Currency::DKK, i64::MIN),
+        ] {
+            assert_eq!(parse_amount(text, currency), Ok(Money::new(minor, currency)), "{text}");
+        }
+        for text in ["", "-", ".5", "5.", "+5", "1,5", "1 000", "1e3", "--1", "0x1", "1.2.3", "٣", "149.00 DKK", "=1"]
+        {
+            let refused = parse_amount(text, Currency::DKK);
+            assert!(matches!(refused, Err(AmountError::NotAnAmount { .. })), "{text}");
+        }
+        for (text, currency) in [("149.005", Currency::DKK), ("149.000", Currency::DKK), ("1.0", yen)] {
+            assert!(matches!(parse_amount(text, currency), Err(AmountError::TooFine { .. })), "{text}");
+        }
+        for text in ["92233720368547758.08", "99999999999999999999999999"] {
+            assert!(matches!(parse_amount(text, Currency::DKK), Err(AmountError::TooLarge { .. })), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_shown_reads_back(minor in any::<i64>(), code in prop::sample::select(vec!["DKK", "JPY", "KWD"])) {
+            let money = Money::new(minor, code.parse().unwrap());
+            let shown = money.to_string();
+            prop_assert_eq!(parse_amount(shown.split(' ').next().unwrap(), money.currency), Ok(money));
+        }
+
         #[test]
         fn parts_add_up(total in any::<i32>(), weights in prop::collection::vec(0_u64..1000, 1..40)) {
             prop_assume!(weights.iter().any(|weight| *weight > 0));

@@ -56,6 +56,18 @@ pub async fn lock(conn: &mut Conn, organization: OrganizationId, id: CustomerId)
         .optional()
 }
 
+/// Locks them in the order of their ids.
+pub async fn lock_all(conn: &mut Conn, organization: OrganizationId, ids: &[CustomerId]) -> QueryResult<Vec<Customer>> {
+    customer::table
+        .filter(customer::organization_id.eq(organization))
+        .filter(customer::id.eq_any(ids))
+        .order(customer::id)
+        .select(Customer::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await
+}
+
 pub async fn by_ids(conn: &mut Conn, organization: OrganizationId, ids: &[CustomerId]) -> QueryResult<Vec<Customer>> {
     customer::table
         .filter(customer::organization_id.eq(organization))

@@ -1,12 +1,48 @@
 //! SQL of the outbox.
 
 use billing_db::Conn;
+use billing_db::schema::event;
 use billing_primitives::{EventId, OrganizationId, Timestamp};
-use diesel::QueryResult;
+use diesel::prelude::*;
 use diesel::sql_types::{Array, Jsonb, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
-use super::NewEvent;
+use super::{Event, EventFilter, NewEvent};
+use crate::page::Page;
+
+/// Events, the ones that happened last first.
+pub async fn list(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    page: &Page<EventId>,
+    filter: &EventFilter,
+) -> QueryResult<Vec<Event>> {
+    let mut query = event::table
+        .filter(event::organization_id.eq(organization))
+        .order(event::id.desc())
+        .limit(page.limit())
+        .select(Event::as_select())
+        .into_boxed();
+    if let Some(kind) = &filter.kind {
+        query = query.filter(event::kind.eq(kind));
+    }
+    if let Some(subject) = &filter.subject {
+        query = query.filter(event::subject.eq(subject));
+    }
+    if let Some(after) = page.after {
+        query = query.filter(event::id.lt(after));
+    }
+    query.load(conn).await
+}
+
+pub async fn by_ids(conn: &mut Conn, organization: OrganizationId, ids: &[EventId]) -> QueryResult<Vec<Event>> {
+    event::table
+        .filter(event::organization_id.eq(organization))
+        .filter(event::id.eq_any(ids))
+        .select(Event::as_select())
+        .load(conn)
+        .await
+}
 
 pub async fn insert(
     conn: &mut Conn,

@@ -42,8 +42,7 @@ pub async fn compute(
     let book = catalog::load_price_book(conn, organization.id, &ids).await?;
     let plans = facts::plans(conn, organization.id).await?;
     let rates = facts::rates(conn, organization.id, organization.currency, month.last()).await?;
-    let setting =
-        Setting { organization, month, table: table.as_ref(), book: &book, plans: &plans, rates: &rates };
+    let setting = Setting { organization, month, table: table.as_ref(), book: &book, plans: &plans, rates: &rates };
     let evaluations: HashMap<PartnerId, TierEvaluation> = tiers::last_evaluations(conn, organization.id, &ids).await?;
     let pins = tiers::pins_for(conn, organization.id, &ids, month).await?;
     let mut usage = by_partner(facts::usage(conn, organization.id, &ids, None, month).await?)?;
@@ -165,31 +164,30 @@ pub async fn rate_again(
     let discounts = facts::discounts(conn, organization, marks).await?;
     let invoiced = facts::invoiced(conn, organization, marks).await?;
     let used = used_in(conn, organization, marks).await?;
+    let mut lines: HashMap<Mark, Vec<StoredLine>> = HashMap::new();
+    for row in &invoiced {
+        let (partner, customer, plan, month) = (row.partner_id, row.customer_id, row.plan_id, row.month);
+        lines.entry(Mark { partner, customer, plan, month }).or_default().push(stored_line(row));
+    }
     let mut all: HashMap<PartnerId, Vec<LateMonth>> = HashMap::new();
     for mark in marks {
         // A mark is only made on an evaluated month, and evaluations stay.
         let Some(discount) = discounts.get(&(mark.partner, mark.month)).copied() else { continue };
         let usage = used.get(mark).cloned();
         let usage = usage.unwrap_or(Usage { customer: mark.customer, plan: mark.plan, segments: Vec::new() });
-        let of_mark = |row: &&InvoicedRow| {
-            (row.partner_id, row.customer_id, row.plan_id, row.month)
-                == (mark.partner, mark.customer, mark.plan, mark.month)
-        };
-        let invoiced = invoiced.iter().filter(of_mark).map(stored_line).collect();
+        let invoiced = lines.remove(mark).unwrap_or_default();
         all.entry(mark.partner).or_default().push(LateMonth { month: mark.month, discount, usage, invoiced });
     }
     let plan_name = |plan: &PlanId| plans.get(plan).map(|plan| plan.external_id.as_str());
     for months in all.values_mut() {
-        months.sort_by(|a, b| a.month.cmp(&b.month).then_with(|| plan_name(&a.usage.plan).cmp(&plan_name(&b.usage.plan))));
+        months.sort_by(|a, b| {
+            a.month.cmp(&b.month).then_with(|| plan_name(&a.usage.plan).cmp(&plan_name(&b.usage.plan)))
+        });
     }
     Ok(all)
 }
 
-async fn used_in(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    marks: &[Mark],
-) -> Result<HashMap<Mark, Usage>, Error> {
+async fn used_in(conn: &mut Conn, organization: OrganizationId, marks: &[Mark]) -> Result<HashMap<Mark, Usage>, Error> {
     let mut used = HashMap::new();
     let mut months: Vec<Month> = marks.iter().map(|mark| mark.month).collect();
     months.sort_unstable();

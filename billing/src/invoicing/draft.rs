@@ -171,9 +171,9 @@ impl InvoiceDraft {
 /// The hash of a stored invoice's content as its rows stand, before number and dates.
 pub fn stored_invoice_hash(invoice: &Invoice, lines: &[InvoiceLine]) -> String {
     let (parties, trace) = (invoice.parties.to_string(), invoice.trace.to_string());
-    let books = invoice.vat_books().and_then(|vat| {
-        Some((vat.minor, vat.currency, invoice.vat_books_rate?, invoice.vat_books_rate_date?))
-    });
+    let books = invoice
+        .vat_books()
+        .and_then(|vat| Some((vat.minor, vat.currency, invoice.vat_books_rate?, invoice.vat_books_rate_date?)));
     let mut content = invoice_content(&Head {
         partner: invoice.partner_id,
         month: invoice.month,
@@ -223,7 +223,8 @@ impl CreditNoteDraft {
     pub fn content_hash(&self) -> String {
         let totals = [self.totals.net.minor, self.totals.vat.minor, self.totals.gross.minor];
         let books = self.books.map(|(vat, rate)| (vat.minor, vat.currency, rate));
-        let mut content = note_content(self.invoice, self.partner, self.currency, totals, books, &self.memo, &self.trace);
+        let mut content =
+            note_content(self.invoice, self.partner, self.currency, totals, books, &self.memo, &self.trace);
         for (index, line) in self.lines.iter().enumerate() {
             let number = index + 1;
             note_line(&mut content, number, line.invoice_line_number, line.net, line.treatment, &line.trace);
@@ -240,8 +241,7 @@ pub fn stored_credit_note_hash(note: &CreditNote, lines: &[CreditNoteLine]) -> S
         _ => None,
     };
     let trace = note.trace.to_string();
-    let mut content =
-        note_content(note.invoice_id, note.partner_id, note.currency, totals, books, &note.memo, &trace);
+    let mut content = note_content(note.invoice_id, note.partner_id, note.currency, totals, books, &note.memo, &trace);
     for (index, line) in lines.iter().enumerate() {
         let trace = line.trace.to_string();
         note_line(&mut content, index + 1, line.invoice_line_number, line.net_minor, line.treatment(), &trace);

@@ -10,13 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::{BillingRun, RunStatus};
 use super::settle::{self, Step};
-use super::{chunk, store};
+use super::{chunk, job, store};
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::{Billing, audit, organizations};
-
-/// Partners whose months are computed and written in one transaction.
-const CHUNK: i64 = 200;
 
 /// How far a run should go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,16 +24,12 @@ pub enum Goal {
     Finalized,
 }
 
-/// Begins a pass over a month, or joins the one that is under way towards the same goal.
+/// Begins a pass over a month, or joins the one that is under way towards the same goal. Either way a worker is woken
+/// that walks it; whoever does not want to wait may walk along.
 ///
 /// # Errors
 /// [`Refusal::MonthBeforeBilling`]; [`Refusal::MonthNotOver`] when finalizing.
-pub async fn begin(
-    billing: &Billing,
-    caller: &Caller,
-    month: Month,
-    goal: Goal,
-) -> Result<Applied<BillingRun>, Error> {
+pub async fn begin(billing: &Billing, caller: &Caller, month: Month, goal: Goal) -> Result<Applied<BillingRun>, Error> {
     let work = async |conn: &mut Conn| begin_in(conn, billing, caller, month, goal).await;
     billing.db.write(caller.organization, caller.key.as_ref(), work).await
 }
@@ -63,6 +56,8 @@ async fn begin_in(
         Goal::Finalized => run.status == RunStatus::Finalizing,
     };
     if joins {
+        // Its wake-up may have been parked: whoever asks again gets it going.
+        job::enqueue(conn, &run).await?;
         return Ok(run);
     }
     // Documents of a later call bear the day of that call.
@@ -77,6 +72,7 @@ async fn begin_in(
     store::runs::update(conn, &run).await?;
     let details = serde_json::json!({ "month": month, "status": run.status, "pass": run.pass });
     audit::record(conn, caller, now, "billing_run.begin", run.id, details).await?;
+    job::enqueue(conn, &run).await?;
     Ok(run)
 }
 
@@ -110,7 +106,7 @@ async fn step_in(
     }
     let now = billing.clock.now(conn).await?;
     let organization = organizations::share(conn, organization).await?;
-    let partners = store::runs::next_partners(conn, organization.id, &run.done_through, CHUNK).await?;
+    let partners = store::runs::next_partners(conn, organization.id, &run.done_through, billing.run_chunk).await?;
     let count = partners.len();
     if let Some(last) = partners.last() {
         run.done_through.clone_from(&last.external_id);
@@ -119,7 +115,7 @@ async fn step_in(
     let finalize_on = finalize_on(&run);
     settle::write(conn, Step { organization: &organization, run: &run, now, finalize_on }, computed).await?;
     run.partners_done += i64::try_from(count).unwrap_or(i64::MAX);
-    if i64::try_from(count).unwrap_or(i64::MAX) < CHUNK {
+    if i64::try_from(count).unwrap_or(i64::MAX) < billing.run_chunk {
         // A month that has finalized documents stays finalized, also after another look at its drafts.
         run.status = if run.issue_date.is_some() { RunStatus::Finalized } else { RunStatus::Drafted };
     }

@@ -104,15 +104,14 @@ async fn write_drafts(
     ready: &mut [Ready],
 ) -> Result<(), Error> {
     let (organization, run) = (step.organization.id, step.run);
-    let mut invoices =
-        Standings::of(store::write::standing_invoices(conn, organization, partners, run.month).await?);
-    let mut notes =
-        Standings::of(store::write::standing_credit_notes(conn, organization, run.id, partners).await?);
+    let mut invoices = Standings::of(store::write::standing_invoices(conn, organization, partners, run.month).await?);
+    let mut notes = Standings::of(store::write::standing_credit_notes(conn, organization, run.id, partners).await?);
     for ready in ready.iter_mut() {
         let partner = ready.partner.id.uuid();
         let place = |draft: &InvoiceDraft| invoices.place(partner, draft.content_hash(), InvoiceId::new);
         ready.invoice = ready.month.invoice.as_ref().map(place);
-        let place = |draft: &CreditNoteDraft| notes.place(draft.invoice.uuid(), draft.content_hash(), CreditNoteId::new);
+        let place =
+            |draft: &CreditNoteDraft| notes.place(draft.invoice.uuid(), draft.content_hash(), CreditNoteId::new);
         ready.notes = ready.month.credit_notes.iter().map(place).collect();
     }
     store::write::delete_invoices(conn, organization, &invoices.stale()).await?;
@@ -233,7 +232,13 @@ async fn finalize_invoices(
         let number = document_number(&organization.invoice_prefix, number);
         let due_date = due_date(organization, partner, issue_date);
         let content_hash = finalized_hash(&placed.content_hash, &number, issue_date, Some(due_date));
-        done.postings.push(chart::invoice_finalized(placed.id, partner.id, issue_date, draft.totals.net, draft.totals.vat));
+        done.postings.push(chart::invoice_finalized(
+            placed.id,
+            partner.id,
+            issue_date,
+            draft.totals.net,
+            draft.totals.vat,
+        ));
         done.settlements.push(NewSettlement {
             invoice: placed.id,
             partner: partner.id,
@@ -265,7 +270,8 @@ async fn finalize_notes(
     let mut all = FinalizedNotes::default();
     for ready in ready {
         for (placed, draft) in ready.notes.iter().zip(&ready.month.credit_notes) {
-            let note = finalize_note(conn, step.organization, step.now, issue_date, placed.id, &placed.content_hash, draft);
+            let note =
+                finalize_note(conn, step.organization, step.now, issue_date, placed.id, &placed.content_hash, draft);
             let (posting, credited, event) = note.await?;
             all.postings.push(posting);
             all.credited.push(credited);

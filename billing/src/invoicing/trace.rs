@@ -128,7 +128,7 @@ mod tests {
         let month: Month = "2026-02".parse().unwrap();
         let (unit_price, discount) = (Money::new(14_900, Currency::DKK), BasisPoints::new(3000).unwrap());
         let piece = Piece { from: month.first(), to: month.last(), seats: 12, version: PriceListVersionId::new() };
-        let amounts = amounts::line(unit_price, 336, month, discount).unwrap();
+        let amounts = amounts::line(unit_price, 336, month.days(), discount).unwrap();
         let rated = RatedUsage { unit_price, seat_days: 336, amounts, pieces: vec![piece, piece] };
         for text in [
             usage(month, discount, &rated),

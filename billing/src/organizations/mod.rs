@@ -9,6 +9,7 @@ use diesel::prelude::*;
 
 use crate::caller::{Actor, Caller};
 use crate::error::{Error, Refusal};
+use crate::put::Put;
 use crate::{Billing, audit};
 
 text_enum! {
@@ -109,6 +110,33 @@ pub(crate) async fn add(
     audit::record(conn, &caller, now, "organization.create", id, serde_json::json!({ "name": organization.name }))
         .await?;
     Ok(organization)
+}
+
+/// Makes the organization or updates it, inside a transaction that is scoped to its id.
+///
+/// # Errors
+/// As [`create`]; [`Refusal::DiffersFromRecorded`] for another external id, mode, time zone, currency or first month:
+/// what stands was computed from these.
+pub(crate) async fn put(
+    conn: &mut Conn,
+    billing: &Billing,
+    id: OrganizationId,
+    input: &NewOrganization,
+) -> Result<Put<OrganizationId>, Error> {
+    let Some(known) = store::get(conn, id).await? else {
+        return Ok(Put::Made(add(conn, billing, id, input).await?.id));
+    };
+    // Locked for a change alone: the lock holds off runs.
+    if rules::changed(&known, input)? == known {
+        return Ok(Put::Unchanged(id));
+    }
+    let before = store::lock(conn, id).await?.ok_or_else(|| Refusal::not_found("organization", "organization", id))?;
+    let after = rules::changed(&before, input)?;
+    store::update(conn, &after).await?;
+    let now = billing.clock.now(conn).await?;
+    let details = serde_json::json!({ "before": before, "after": after });
+    audit::record(conn, &Caller::operator(id), now, "organization.update", id, details).await?;
+    Ok(Put::Changed(id))
 }
 
 /// # Errors

@@ -47,6 +47,32 @@ pub fn organization(id: OrganizationId, input: &NewOrganization, now: Timestamp)
     Ok(organization)
 }
 
+/// The organization as it is given now; prefixes that are not given stay.
+///
+/// # Errors
+/// [`Refusal::Invalid`]; [`Refusal::DiffersFromRecorded`] with the field that cannot change any more.
+pub fn changed(before: &Organization, input: &NewOrganization) -> Result<Organization, Refusal> {
+    for (same, field) in [
+        (before.external_id == input.external_id, "externalId"),
+        (before.mode == input.mode, "mode"),
+        (before.time_zone == input.time_zone, "timeZone"),
+        (before.currency == input.currency, "currency"),
+        (before.billing_from == input.billing_from, "billingFrom"),
+    ] {
+        if !same {
+            let external_id = before.external_id.clone();
+            return Err(Refusal::DiffersFromRecorded { what: "organization", external_id, field });
+        }
+    }
+    let kept = |given: &Option<String>, recorded: &String| given.clone().or_else(|| Some(recorded.clone()));
+    let input = NewOrganization {
+        invoice_prefix: kept(&input.invoice_prefix, &before.invoice_prefix),
+        credit_note_prefix: kept(&input.credit_note_prefix, &before.credit_note_prefix),
+        ..input.clone()
+    };
+    organization(before.id, &input, before.created_at)
+}
+
 fn check_prefixes(organization: &Organization) -> Result<(), Refusal> {
     if organization.invoice_prefix == organization.credit_note_prefix {
         return Err(Refusal::invalid("creditNotePrefix", "invoices and credit notes need prefixes of their own"));

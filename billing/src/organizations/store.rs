@@ -1,7 +1,7 @@
 //! SQL of organizations.
 
-use billing_db::Conn;
 use billing_db::schema::{document_counter, organization};
+use billing_db::{Conn, DbError};
 use billing_primitives::OrganizationId;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -14,6 +14,30 @@ pub async fn insert(conn: &mut Conn, row: &Organization) -> QueryResult<()> {
         .map(|series| (document_counter::organization_id.eq(row.id), document_counter::series.eq(series)));
     diesel::insert_into(document_counter::table).values(counters.to_vec()).execute(conn).await?;
     Ok(())
+}
+
+/// Writes all that may change; what the books rest on may not.
+pub async fn update(conn: &mut Conn, row: &Organization) -> Result<(), DbError> {
+    let written = diesel::update(organization::table)
+        .filter(organization::organization_id.eq(row.id))
+        .set((
+            organization::name.eq(&row.name),
+            organization::country.eq(&row.country),
+            organization::vat_number.eq(&row.vat_number),
+            organization::registration_number.eq(&row.registration_number),
+            organization::street.eq(&row.street),
+            organization::postal_code.eq(&row.postal_code),
+            organization::city.eq(&row.city),
+            organization::email.eq(&row.email),
+            organization::invoice_prefix.eq(&row.invoice_prefix),
+            organization::credit_note_prefix.eq(&row.credit_note_prefix),
+            organization::payment_terms_days.eq(row.payment_terms_days),
+            organization::payment_terms_from.eq(row.payment_terms_from),
+            organization::run_schedule.eq(&row.run_schedule),
+        ))
+        .execute(conn)
+        .await?;
+    DbError::expect_rows("organization", 1, written)
 }
 
 pub async fn get(conn: &mut Conn, id: OrganizationId) -> QueryResult<Option<Organization>> {

@@ -11,6 +11,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::organizations::TermsFrom;
 use crate::page::{Page, Slice};
+use crate::put::Put;
 use crate::vat::VatStatus;
 use crate::{Applied, Billing, audit};
 
@@ -118,25 +119,23 @@ pub async fn update(
     id: PartnerId,
     input: &PartnerProfile,
 ) -> Result<Applied<Partner>, Error> {
-    billing
-        .db
-        .write(caller.organization, caller.key.as_ref(), async |conn| change(conn, billing, caller, id, input).await)
-        .await
+    let work = async |conn: &mut Conn| Ok(change(conn, billing, caller, id, input).await?.0);
+    billing.db.write(caller.organization, caller.key.as_ref(), work).await
 }
 
-/// As [`update`], inside a transaction.
+/// As [`update`], inside a transaction; also says whether anything changed.
 pub(crate) async fn change(
     conn: &mut Conn,
     billing: &Billing,
     caller: &Caller,
     id: PartnerId,
     input: &PartnerProfile,
-) -> Result<Partner, Error> {
+) -> Result<(Partner, bool), Error> {
     let now = billing.clock.now(conn).await?;
     let before = lock(conn, caller.organization, id).await?;
     let after = rules::changed(&before, input)?;
     if after == before {
-        return Ok(before);
+        return Ok((before, false));
     }
     if after.currency != before.currency && store::has_documents(conn, caller.organization, id).await? {
         return Err(Refusal::PartnerHasDocuments { partner: before.external_id }.into());
@@ -150,7 +149,24 @@ pub(crate) async fn change(
     store::update(conn, &after).await?;
     audit::record(conn, caller, now, "partner.update", id, serde_json::json!({ "before": before, "after": after }))
         .await?;
-    Ok(after)
+    Ok((after, true))
+}
+
+/// Makes the partner or updates its profile.
+///
+/// # Errors
+/// As [`create`] and [`update`].
+pub(crate) async fn put(
+    conn: &mut Conn,
+    billing: &Billing,
+    caller: &Caller,
+    input: &PartnerProfile,
+) -> Result<Put<PartnerId>, Error> {
+    let Some(known) = store::by_external_id(conn, caller.organization, &input.external_id).await? else {
+        return Ok(Put::Made(add(conn, billing, caller, input).await?.id));
+    };
+    let (partner, changed) = change(conn, billing, caller, known.id, input).await?;
+    Ok(if changed { Put::Changed(partner.id) } else { Put::Unchanged(partner.id) })
 }
 
 /// Records what a check of the VAT number said.
@@ -163,31 +179,28 @@ pub async fn record_vat_check(
     id: PartnerId,
     check: &VatCheck,
 ) -> Result<Applied<Partner>, Error> {
-    billing
-        .db
-        .write(caller.organization, caller.key.as_ref(), async |conn| {
-            note_check(conn, billing, caller, id, check).await
-        })
-        .await
+    let work = async |conn: &mut Conn| Ok(note_check(conn, billing, caller, id, check).await?.0);
+    billing.db.write(caller.organization, caller.key.as_ref(), work).await
 }
 
-/// As [`record_vat_check`], inside a transaction.
+/// As [`record_vat_check`], inside a transaction; also says whether anything changed.
 pub(crate) async fn note_check(
     conn: &mut Conn,
     billing: &Billing,
     caller: &Caller,
     id: PartnerId,
     check: &VatCheck,
-) -> Result<Partner, Error> {
+) -> Result<(Partner, bool), Error> {
     let now = billing.clock.now(conn).await?;
     let before = lock(conn, caller.organization, id).await?;
     let after = rules::checked(&before, check, now)?;
-    if after != before {
+    let changed = after != before;
+    if changed {
         store::update(conn, &after).await?;
         let details = serde_json::json!({ "number": after.vat_number, "status": after.vat_status });
         audit::record(conn, caller, now, "partner.record_vat_check", id, details).await?;
     }
-    Ok(after)
+    Ok((after, changed))
 }
 
 /// Suspends, reactivates or (from a day on) terminates a partner.

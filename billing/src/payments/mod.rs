@@ -24,8 +24,10 @@ use crate::events::{self, NewEvent};
 use crate::page::{Page, Slice};
 use crate::{Billing, organizations};
 
-pub use commands::{close_difference, pay_out_credit_balance, record_payment, reverse_payment, write_off};
-pub(crate) use commands::{pay, put};
+pub(crate) use commands::put;
+pub use commands::{
+    BalancePayout, close_difference, pay_out_credit_balance, record_payment, reverse_payment, write_off,
+};
 pub(crate) use documents::{Credited, NewSettlement, credited, opened};
 pub(crate) use reconcile::reconcile;
 
@@ -270,14 +272,13 @@ pub async fn overdue(billing: &Billing, organization: OrganizationId) -> Result<
         let now = billing.clock.now(conn).await?;
         let found = store::overdue(conn, organization, now.date_in(&seller.time_zone)).await?;
         let told: Vec<NewEvent> = found.iter().map(overdue_event).collect();
-        events::record_all(conn, organization, now, &told).await
+        events::record(conn, organization, now, &told).await
     };
     billing.db.scoped(organization, work).await
 }
 
 fn overdue_event(row: &store::SettlementRow) -> NewEvent {
     let due = Money::new(row.standing().due(), row.currency);
-    let payload =
-        serde_json::json!({ "invoice": row.invoice_id, "partner": row.partner_id, "dueDate": row.due_date, "due": due });
+    let payload = serde_json::json!({ "invoice": row.invoice_id, "partner": row.partner_id, "dueDate": row.due_date, "due": due });
     NewEvent::new(events::kind::INVOICE_OVERDUE, row.invoice_id, payload)
 }

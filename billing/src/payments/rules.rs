@@ -170,7 +170,7 @@ impl Use {
 }
 
 /// One partner in one currency: its invoices that matter (all that are due, all that use the credit balance, and those
-/// that something happens to) and its credit balance.
+/// that something happens to) and its credit balance. After a refusal it is to be thrown away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     currency: Currency,

@@ -2,8 +2,8 @@
 
 use billing_db::schema::{credit_balance, credit_note, event, invoice, payment, settlement, settlement_entry};
 use billing_db::{Conn, DbError};
-use billing_primitives::{Currency, Date, InvoiceId, Money, OrganizationId, PartnerId, PaymentId, SettlementEntryId};
 use billing_primitives::{CreditNoteId, Timestamp};
+use billing_primitives::{Currency, Date, InvoiceId, Money, OrganizationId, PartnerId, PaymentId, SettlementEntryId};
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date as SqlDate, Nullable, Text, Timestamptz, Uuid};
@@ -263,9 +263,8 @@ pub async fn by_external_id(
 }
 
 pub async fn is_reversed(conn: &mut Conn, organization: OrganizationId, id: PaymentId) -> QueryResult<bool> {
-    let reversals = payment::table
-        .filter(payment::organization_id.eq(organization))
-        .filter(payment::reverses_payment_id.eq(id));
+    let reversals =
+        payment::table.filter(payment::organization_id.eq(organization)).filter(payment::reverses_payment_id.eq(id));
     diesel::select(exists(reversals)).get_result(conn).await
 }
 

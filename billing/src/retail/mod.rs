@@ -3,6 +3,8 @@
 //! A retail price is a dated fact that nothing overwrites. The organization invoices none of it: a statement is computed
 //! from usage, wholesale lines and these prices, and a missing price makes a margin unknown, never zero.
 
+pub mod csv;
+pub mod loader;
 pub mod rules;
 pub mod statement;
 pub(crate) mod store;
@@ -13,6 +15,8 @@ use billing_primitives::{
 };
 use diesel::prelude::*;
 
+pub use self::csv::csv;
+pub use self::loader::{NamedLine, PartnerStatement, statement_of};
 pub use self::rules::RetailPrices;
 pub use self::statement::{RetailLine, RetailStatement};
 use crate::caller::Caller;

@@ -4,6 +4,7 @@
 //! customer (with the late marks), then the customer. Overlaps, ends and the order of seat changes are decided under
 //! the customer's lock, so the subscription needs none of its own.
 
+pub(crate) mod bulk;
 mod lists;
 pub mod rules;
 pub(crate) mod store;
@@ -21,11 +22,10 @@ pub use rules::{SeatFact, Seats};
 
 use crate::caller::Caller;
 use crate::catalog::{self, Plan, Pricing};
-use crate::customers::{self, Customer};
+use crate::customers::{self, Customer, Ownership};
 use crate::error::{Error, Refusal};
 use crate::invoicing::late;
 use crate::organizations::rules::external_id;
-use crate::put::Put;
 use crate::{Applied, Billing, audit};
 
 /// A customer's plan over time.
@@ -130,27 +130,19 @@ pub(crate) async fn add(
     input: &NewSubscription,
 ) -> Result<Subscription, Error> {
     let organization = caller.organization;
-    let subscription = Subscription {
-        organization_id: organization,
-        id: SubscriptionId::new(),
-        external_id: external_id(&input.external_id)?,
-        customer_id: input.customer,
-        plan_id: input.plan,
-        starts_on: input.starts_on,
-        ends_on: input.ends_on,
-        created_at: billing.clock.now(conn).await?,
-    };
-    rules::check_end(subscription.starts_on, subscription.ends_on)?;
-    let first = first_seats(conn, organization, input).await?;
+    let subscription = new_row(organization, input, billing.clock.now(conn).await?)?;
+    let first = first_seats(&plan(conn, organization, input.plan).await?, input.seats)?;
     let customer = hold(conn, organization, input.customer, input.plan, input.starts_on).await?;
-    check_owned(conn, &customer, input.starts_on).await?;
+    let owners = customers::store::owners_of(conn, organization, &[customer.id]).await?;
+    check_owner(&owners, &customer, input.starts_on)?;
     check_overlap(conn, &subscription).await?;
     if !store::insert(conn, &subscription).await? {
         return Err(Refusal::ExternalIdTaken { what: "subscription", external_id: subscription.external_id }.into());
     }
     if let Some(seats) = first {
         let fact = SeatFact { effective_on: subscription.starts_on, sequence: 1, seats };
-        append(conn, &subscription, start_id(&subscription), fact, subscription.created_at).await?;
+        let start = start_id(&subscription.external_id);
+        append(conn, new_change(&subscription, start, fact, subscription.created_at)).await?;
     }
     let details = json!({ "subscription": subscription, "seats": input.seats });
     audit::record(conn, caller, subscription.created_at, "subscription.create", subscription.id, details).await?;
@@ -229,84 +221,17 @@ pub(crate) async fn add_seats(
     let external_id = external_id(&input.external_id)?;
     rules::check_size(input.seats)?;
     let Subscription { customer_id, plan_id, .. } = find(conn, organization, input.subscription).await?;
-    let plan = plan(conn, organization, plan_id).await?;
-    if plan.pricing == Pricing::Flat {
-        return Err(Refusal::SeatsOfFlatPlan { plan: plan.external_id }.into());
-    }
+    check_seats(&plan(conn, organization, plan_id).await?)?;
     hold(conn, organization, customer_id, plan_id, input.effective_on).await?;
     // Read again: under the lock the end stands still.
     let subscription = find(conn, organization, input.subscription).await?;
-    rules::check_inside(subscription.starts_on, subscription.ends_on, input.effective_on)?;
     let mut facts = facts(conn, &subscription).await?;
-    let last = facts.iter().map(|fact| fact.sequence).max().unwrap_or_default();
-    let sequence = last.checked_add(1).ok_or(Refusal::AmountOverflow)?;
-    let fact = SeatFact { effective_on: input.effective_on, sequence, seats: input.seats };
-    facts.push(fact);
+    let fact = next_fact(&subscription, &mut facts, input)?;
     rules::check_facts(&facts, subscription.ends_on)?;
     let now = billing.clock.now(conn).await?;
-    let change = append(conn, &subscription, external_id, fact, now).await?;
+    let change = append(conn, new_change(&subscription, external_id, fact, now)).await?;
     audit::record(conn, caller, now, "subscription.change_seats", change.subscription_id, json!(change)).await?;
     Ok(change)
-}
-
-/// Makes the subscription, or moves its end; customer, plan, start and first seats are history.
-///
-/// # Errors
-/// As [`create`] and [`end`]; [`Refusal::DiffersFromRecorded`].
-pub(crate) async fn put(
-    conn: &mut Conn,
-    billing: &Billing,
-    caller: &Caller,
-    input: &NewSubscription,
-) -> Result<Put<SubscriptionId>, Error> {
-    let organization = caller.organization;
-    let Some(known) = store::by_external_id(conn, organization, &input.external_id).await? else {
-        return Ok(Put::Made(add(conn, billing, caller, input).await?.id));
-    };
-    let first = store::seat_change_by_external_id(conn, organization, &start_id(&known)).await?;
-    let first = first.filter(|change| change.subscription_id == known.id).and_then(|change| change.quantity);
-    for (same, field) in [
-        (known.customer_id == input.customer, "customer"),
-        (known.plan_id == input.plan, "plan"),
-        (known.starts_on == input.starts_on, "startsOn"),
-        (first == input.seats, "seats"),
-    ] {
-        if !same {
-            let external_id = known.external_id;
-            return Err(Refusal::DiffersFromRecorded { what: "subscription", external_id, field }.into());
-        }
-    }
-    if known.ends_on == input.ends_on {
-        return Ok(Put::Unchanged(known.id));
-    }
-    Ok(Put::Changed(move_end(conn, billing, caller, known.id, input.ends_on).await?.id))
-}
-
-/// Records the change of seats unless it is recorded.
-///
-/// # Errors
-/// As [`change_seats`]; [`Refusal::DiffersFromRecorded`].
-pub(crate) async fn put_seats(
-    conn: &mut Conn,
-    billing: &Billing,
-    caller: &Caller,
-    input: &NewSeatChange,
-) -> Result<Put<SeatChangeId>, Error> {
-    let known = store::seat_change_by_external_id(conn, caller.organization, &input.external_id).await?;
-    let Some(known) = known else {
-        return Ok(Put::Made(add_seats(conn, billing, caller, input).await?.id));
-    };
-    for (same, field) in [
-        (known.subscription_id == input.subscription, "subscription"),
-        (known.effective_on == input.effective_on, "effectiveOn"),
-        (known.seats()? == input.seats, "seats"),
-    ] {
-        if !same {
-            let external_id = known.external_id;
-            return Err(Refusal::DiffersFromRecorded { what: "seat change", external_id, field }.into());
-        }
-    }
-    Ok(Put::Unchanged(known.id))
 }
 
 /// Marks the finalized months from `from` on as late and takes the locks, in the order that all commands keep.
@@ -332,19 +257,26 @@ async fn plan(conn: &mut Conn, organization: OrganizationId, id: PlanId) -> Resu
     found.ok_or_else(|| Refusal::not_found("plan", "plan", id).into())
 }
 
+fn new_row(organization: OrganizationId, input: &NewSubscription, now: Timestamp) -> Result<Subscription, Refusal> {
+    rules::check_end(input.starts_on, input.ends_on)?;
+    Ok(Subscription {
+        organization_id: organization,
+        id: SubscriptionId::new(),
+        external_id: external_id(&input.external_id)?,
+        customer_id: input.customer,
+        plan_id: input.plan,
+        starts_on: input.starts_on,
+        ends_on: input.ends_on,
+        created_at: now,
+    })
+}
+
 /// The seats a subscription begins with; none for a flat plan.
-async fn first_seats(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    input: &NewSubscription,
-) -> Result<Option<Seats>, Error> {
-    let plan = plan(conn, organization, input.plan).await?;
-    match (plan.pricing, input.seats) {
+fn first_seats(plan: &Plan, seats: Option<i64>) -> Result<Option<Seats>, Refusal> {
+    match (plan.pricing, seats) {
         (Pricing::Flat, None) => Ok(None),
-        (Pricing::Flat, Some(_)) => Err(Refusal::SeatsOfFlatPlan { plan: plan.external_id }.into()),
-        (Pricing::PerSeat, None) => {
-            Err(Refusal::invalid("seats", "a per-seat plan begins with a number of seats").into())
-        }
+        (Pricing::Flat, Some(_)) => Err(Refusal::SeatsOfFlatPlan { plan: plan.external_id.clone() }),
+        (Pricing::PerSeat, None) => Err(Refusal::invalid("seats", "a per-seat plan begins with a number of seats")),
         (Pricing::PerSeat, Some(quantity)) => {
             let seats = Seats::Quantity(quantity);
             rules::check_size(seats)?;
@@ -353,19 +285,30 @@ async fn first_seats(
     }
 }
 
-async fn check_owned(conn: &mut Conn, customer: &Customer, day: Date) -> Result<(), Error> {
-    let owners = customers::store::owners_of(conn, customer.organization_id, &[customer.id]).await?;
-    match customers::rules::owner_on(&owners, day) {
+fn check_seats(plan: &Plan) -> Result<(), Refusal> {
+    match plan.pricing {
+        Pricing::PerSeat => Ok(()),
+        Pricing::Flat => Err(Refusal::SeatsOfFlatPlan { plan: plan.external_id.clone() }),
+    }
+}
+
+fn check_owner(owners: &[Ownership], customer: &Customer, day: Date) -> Result<(), Refusal> {
+    match customers::rules::owner_on(owners, day) {
         Some(_) => Ok(()),
-        None => Err(Refusal::CustomerNotOwned { customer: customer.external_id.clone(), day }.into()),
+        None => Err(Refusal::CustomerNotOwned { customer: customer.external_id.clone(), day }),
     }
 }
 
 async fn check_overlap(conn: &mut Conn, row: &Subscription) -> Result<(), Error> {
     let same = store::of_customer_and_plan(conn, row.organization_id, row.customer_id, row.plan_id).await?;
+    Ok(check_others(&same, row)?)
+}
+
+/// Subscriptions of one customer to one plan share no day.
+fn check_others(same: &[Subscription], row: &Subscription) -> Result<(), Refusal> {
     let days = |subscription: &Subscription| (subscription.starts_on, subscription.ends_on);
-    match same.into_iter().find(|other| other.id != row.id && rules::overlap(days(other), days(row))) {
-        Some(other) => Err(Refusal::SubscriptionsOverlap { other: other.external_id }.into()),
+    match same.iter().find(|other| other.id != row.id && rules::overlap(days(other), days(row))) {
+        Some(other) => Err(Refusal::SubscriptionsOverlap { other: other.external_id.clone() }),
         None => Ok(()),
     }
 }
@@ -375,18 +318,26 @@ async fn facts(conn: &mut Conn, subscription: &Subscription) -> Result<Vec<SeatF
     changes.iter().map(SeatChange::fact).collect()
 }
 
-async fn append(
-    conn: &mut Conn,
+/// Appends the change to the facts, behind all that are recorded.
+fn next_fact(
     subscription: &Subscription,
-    external_id: String,
-    fact: SeatFact,
-    now: Timestamp,
-) -> Result<SeatChange, Error> {
+    facts: &mut Vec<SeatFact>,
+    input: &NewSeatChange,
+) -> Result<SeatFact, Refusal> {
+    rules::check_inside(subscription.starts_on, subscription.ends_on, input.effective_on)?;
+    let last = facts.iter().map(|fact| fact.sequence).max().unwrap_or_default();
+    let sequence = last.checked_add(1).ok_or(Refusal::AmountOverflow)?;
+    let fact = SeatFact { effective_on: input.effective_on, sequence, seats: input.seats };
+    facts.push(fact);
+    Ok(fact)
+}
+
+fn new_change(subscription: &Subscription, external_id: String, fact: SeatFact, now: Timestamp) -> SeatChange {
     let (quantity, delta) = match fact.seats {
         Seats::Quantity(quantity) => (Some(quantity), None),
         Seats::Delta(delta) => (None, Some(delta)),
     };
-    let change = SeatChange {
+    SeatChange {
         organization_id: subscription.organization_id,
         id: SeatChangeId::new(),
         external_id,
@@ -396,7 +347,10 @@ async fn append(
         quantity,
         delta,
         created_at: now,
-    };
+    }
+}
+
+async fn append(conn: &mut Conn, change: SeatChange) -> Result<SeatChange, Error> {
     if !store::insert_seat_change(conn, &change).await? {
         return Err(Refusal::ExternalIdTaken { what: "seat change", external_id: change.external_id }.into());
     }
@@ -404,6 +358,6 @@ async fn append(
 }
 
 /// External id of the seat change that a subscription begins with.
-fn start_id(subscription: &Subscription) -> String {
-    format!("{}/start", subscription.external_id)
+fn start_id(subscription: &str) -> String {
+    format!("{subscription}/start")
 }

@@ -20,6 +20,16 @@ pub async fn insert(conn: &mut Conn, row: &Subscription) -> QueryResult<bool> {
     Ok(written == 1)
 }
 
+/// Writes the rows whose external ids are free, and says how many.
+pub async fn insert_all(conn: &mut Conn, rows: &[Subscription]) -> QueryResult<usize> {
+    diesel::insert_into(subscription::table)
+        .values(rows)
+        .on_conflict((subscription::organization_id, subscription::external_id))
+        .do_nothing()
+        .execute(conn)
+        .await
+}
+
 pub async fn update_end(conn: &mut Conn, row: &Subscription) -> Result<(), DbError> {
     let written = diesel::update(subscription::table)
         .filter(subscription::organization_id.eq(row.organization_id))
@@ -55,6 +65,19 @@ pub async fn by_external_id(
         .first(conn)
         .await
         .optional()
+}
+
+pub async fn by_external_ids(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    external_ids: &[&str],
+) -> QueryResult<Vec<Subscription>> {
+    subscription::table
+        .filter(subscription::organization_id.eq(organization))
+        .filter(subscription::external_id.eq_any(external_ids))
+        .select(Subscription::as_select())
+        .load(conn)
+        .await
 }
 
 pub async fn list(
@@ -118,6 +141,30 @@ pub async fn insert_seat_change(conn: &mut Conn, row: &SeatChange) -> QueryResul
         .execute(conn)
         .await?;
     Ok(written == 1)
+}
+
+/// Writes the rows whose external ids are free, and says how many.
+pub async fn insert_seat_changes(conn: &mut Conn, rows: &[SeatChange]) -> QueryResult<usize> {
+    diesel::insert_into(seat_change::table)
+        .values(rows)
+        .on_conflict((seat_change::organization_id, seat_change::external_id))
+        .do_nothing()
+        .execute(conn)
+        .await
+}
+
+pub async fn seat_changes_by_external_ids<T: AsRef<str> + Sync>(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    external_ids: &[T],
+) -> QueryResult<Vec<SeatChange>> {
+    let external_ids: Vec<&str> = external_ids.iter().map(AsRef::as_ref).collect();
+    seat_change::table
+        .filter(seat_change::organization_id.eq(organization))
+        .filter(seat_change::external_id.eq_any(external_ids))
+        .select(SeatChange::as_select())
+        .load(conn)
+        .await
 }
 
 pub async fn seat_changes_by_ids(

@@ -14,8 +14,8 @@ use serde_json::json;
 
 pub use evaluations::{TierEvaluation, evaluations, evaluations_at};
 pub(crate) use evaluations::{insert_evaluations, last_evaluations};
-pub use pins::{NewPin, TierPin, end_pin, pin, pins_by_ids, pins_of};
 pub(crate) use pins::pins_for;
+pub use pins::{NewPin, TierPin, end_pin, pin, pins_by_ids, pins_of};
 pub use rules::{Evaluation, Previous, Ranked, Reason, Tier, TierTable};
 
 use crate::caller::Caller;

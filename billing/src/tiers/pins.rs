@@ -53,12 +53,7 @@ pub async fn pin(billing: &Billing, caller: &Caller, input: &NewPin) -> Result<A
         .await
 }
 
-async fn add_pin(
-    conn: &mut Conn,
-    billing: &Billing,
-    caller: &Caller,
-    input: &NewPin,
-) -> Result<TierPin, Error> {
+async fn add_pin(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &NewPin) -> Result<TierPin, Error> {
     let organization = caller.organization;
     let pin = TierPin {
         organization_id: organization,

@@ -49,11 +49,7 @@ pub fn totals(
 ///
 /// # Errors
 /// [`MoneyError::Overflow`].
-pub fn vat_for_books(
-    vat: Money,
-    books: Currency,
-    rate: Option<ExchangeRate>,
-) -> Result<Option<Money>, MoneyError> {
+pub fn vat_for_books(vat: Money, books: Currency, rate: Option<ExchangeRate>) -> Result<Option<Money>, MoneyError> {
     match rate {
         Some(rate) if needs_conversion(vat, books) => rate.convert(vat, books).map(Some),
         _ => Ok(None),

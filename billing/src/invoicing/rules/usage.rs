@@ -83,7 +83,7 @@ pub fn rate(
     }
     for line in &mut lines {
         line.seat_days = total_seat_days(&line.pieces)?;
-        line.amounts = amounts::line(line.unit_price, line.seat_days, month, discount)?;
+        line.amounts = amounts::line(line.unit_price, line.seat_days, month.days(), discount)?;
     }
     lines.sort_by_key(|line| line.unit_price.minor);
     Ok(lines)

@@ -197,11 +197,7 @@ pub struct InvoicedRow {
 }
 
 /// What was invoiced for marked customers, plans and months: lines and adjustments, the oldest invoice first.
-pub async fn invoiced(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    marks: &[Mark],
-) -> QueryResult<Vec<InvoicedRow>> {
+pub async fn invoiced(conn: &mut Conn, organization: OrganizationId, marks: &[Mark]) -> QueryResult<Vec<InvoicedRow>> {
     diesel::sql_query(
         "SELECT m.partner_id, l.customer_id, l.plan_id, l.month, l.invoice_id, l.line_number,
              l.kind = 'ADJUSTMENT' AS is_adjustment, l.currency, l.unit_price_minor, l.net_minor,
@@ -245,4 +241,57 @@ pub async fn discounts(
         .load(conn)
         .await?;
     Ok(rows.into_iter().map(|(partner, month, bps)| ((partner, month), bps)).collect())
+}
+
+#[derive(QueryableByName)]
+struct LineLeft {
+    #[diesel(sql_type = Integer)]
+    line_number: i32,
+    #[diesel(sql_type = BigInt)]
+    left_minor: i64,
+}
+
+/// What is left of each line of an invoice after all its credit notes, in minor units.
+pub async fn left_of_lines(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    invoice: InvoiceId,
+) -> QueryResult<HashMap<i32, i64>> {
+    let rows: Vec<LineLeft> = diesel::sql_query(
+        "SELECT l.line_number, (l.net_minor - coalesce(sum(k.net_minor), 0))::bigint AS left_minor
+         FROM invoice_line l
+         LEFT JOIN (credit_note_line k
+             JOIN credit_note n ON n.organization_id = $1 AND n.id = k.credit_note_id AND n.status = 'FINALIZED')
+             ON k.organization_id = $1 AND k.invoice_id = l.invoice_id AND k.invoice_line_number = l.line_number
+         WHERE l.organization_id = $1 AND l.invoice_id = $2
+         GROUP BY l.line_number, l.net_minor",
+    )
+    .bind::<SqlUuid, _>(organization)
+    .bind::<SqlUuid, _>(invoice)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.line_number, row.left_minor)).collect())
+}
+
+/// Everything that was invoiced for a month of some partners, as marks.
+pub async fn invoiced_marks(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partners: &[PartnerId],
+    month: Month,
+) -> QueryResult<Vec<Mark>> {
+    use billing_db::schema::{invoice, invoice_line};
+    invoice_line::table
+        .inner_join(invoice::table.on(
+            invoice::organization_id.eq(invoice_line::organization_id).and(invoice::id.eq(invoice_line::invoice_id)),
+        ))
+        .filter(invoice_line::organization_id.eq(organization))
+        .filter(invoice::organization_id.eq(organization))
+        .filter(invoice::partner_id.eq_any(partners))
+        .filter(invoice::status.eq("FINALIZED"))
+        .filter(invoice_line::month.eq(month))
+        .select((invoice::partner_id, invoice_line::customer_id, invoice_line::plan_id, invoice_line::month))
+        .distinct()
+        .load(conn)
+        .await
 }

@@ -1,14 +1,14 @@
 //! SQL that reads documents for the API and the command line.
 
+use std::collections::HashSet;
+
 use billing_db::Conn;
 use billing_db::schema::{credit_note, credit_note_line, invoice, invoice_line, invoice_vat};
 use billing_primitives::{CreditNoteId, InvoiceId, Month, OrganizationId, PartnerId};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::invoicing::documents::{
-    CreditNote, CreditNoteLine, DocumentStatus, Invoice, InvoiceLine, InvoiceVat,
-};
+use crate::invoicing::documents::{CreditNote, CreditNoteLine, DocumentStatus, Invoice, InvoiceLine, InvoiceVat};
 use crate::page::Page;
 
 /// Which invoices a list shows.
@@ -92,21 +92,53 @@ pub async fn lines(
         .await
 }
 
-/// The first lines of several invoices: what a list of invoices shows. In the order of invoice and line.
+/// The first lines of several invoices. In the order of invoice and line.
 pub async fn first_lines(
     conn: &mut Conn,
     organization: OrganizationId,
     invoices: &[InvoiceId],
     first: i32,
 ) -> QueryResult<Vec<InvoiceLine>> {
+    lines_between(conn, organization, invoices, 0, first).await
+}
+
+/// The lines of several invoices behind number `after`, up to and including `through`: what a list of invoices shows.
+/// In the order of invoice and line.
+pub async fn lines_between(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    invoices: &[InvoiceId],
+    after: i32,
+    through: i32,
+) -> QueryResult<Vec<InvoiceLine>> {
     invoice_line::table
         .filter(invoice_line::organization_id.eq(organization))
         .filter(invoice_line::invoice_id.eq_any(invoices))
-        .filter(invoice_line::line_number.le(first))
+        .filter(invoice_line::line_number.gt(after))
+        .filter(invoice_line::line_number.le(through))
         .order((invoice_line::invoice_id, invoice_line::line_number))
         .select(InvoiceLine::as_select())
         .load(conn)
         .await
+}
+
+/// Lines by invoice and number. The statement asks for every number of every invoice; what nobody asked for is left out.
+pub async fn lines_by_numbers(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    keys: &[(InvoiceId, i32)],
+) -> QueryResult<Vec<InvoiceLine>> {
+    let wanted: HashSet<(InvoiceId, i32)> = keys.iter().copied().collect();
+    let (invoices, numbers): (Vec<InvoiceId>, Vec<i32>) = keys.iter().copied().unzip();
+    let mut rows: Vec<InvoiceLine> = invoice_line::table
+        .filter(invoice_line::organization_id.eq(organization))
+        .filter(invoice_line::invoice_id.eq_any(invoices))
+        .filter(invoice_line::line_number.eq_any(numbers))
+        .select(InvoiceLine::as_select())
+        .load(conn)
+        .await?;
+    rows.retain(|row| wanted.contains(&(row.invoice_id, row.line_number)));
+    Ok(rows)
 }
 
 /// One line.

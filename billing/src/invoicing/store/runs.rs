@@ -151,11 +151,7 @@ pub async fn by_ids(
         .await
 }
 
-pub async fn by_month(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    month: Month,
-) -> QueryResult<Option<BillingRun>> {
+pub async fn by_month(conn: &mut Conn, organization: OrganizationId, month: Month) -> QueryResult<Option<BillingRun>> {
     billing_run::table
         .filter(billing_run::organization_id.eq(organization))
         .filter(billing_run::month.eq(month))

@@ -168,7 +168,8 @@ pub async fn insert_invoices(
     if invoices.is_empty() {
         return Ok(());
     }
-    let headers = invoices.iter().map(|invoice| header(organization, run, now, invoice)).collect::<Result<Vec<_>, _>>()?;
+    let headers =
+        invoices.iter().map(|invoice| header(organization, run, now, invoice)).collect::<Result<Vec<_>, _>>()?;
     diesel::insert_into(invoice::table).values(headers).execute(conn).await?;
     insert_vat(conn, organization, invoices).await?;
     insert_lines(conn, organization, invoices).await

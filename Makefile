@@ -1,0 +1,42 @@
+# What people do with this repository. The same in plain cargo stands in README.md.
+
+.DEFAULT_GOAL := help
+.PHONY: help prepare demo test golden bench schema fmt lint
+
+# A Rust that was installed a moment ago is not on everybody's PATH yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+prepare: ## Install what is missing (PostgreSQL, a linker)
+	@.ci/prepare
+
+demo: prepare ## Build, seed the example, bill its months, print the last one and serve it
+	@echo "==> building (the first time takes some minutes)"
+	@cargo build --profile demo --workspace --bin avance
+	@echo "==> seeding and billing"
+	@exec $(TARGET)/demo/avance demo
+
+test: prepare ## Run all tests
+	@echo "==> testing"
+	@cargo test --workspace
+
+golden: prepare ## Run the golden cases alone (AVANCE_GOLDEN_DIR names another folder)
+	@cargo test --package tests --test golden
+
+bench: prepare ## Measure a large month beside PostgreSQL's own floor
+	@cargo bench --package tests
+
+schema: ## Write schema.graphql from the code
+	@cargo run --quiet --bin avance -- schema > schema.graphql.new
+	@mv schema.graphql.new schema.graphql
+	@echo "==> schema.graphql is written"
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+lint: ## Check formatting and lints
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings

@@ -1,0 +1,35 @@
+//! SQL of imports: the external ids that stand already, row by row into memory.
+
+use billing_db::Conn;
+use billing_db::schema::{customer, partner, plan, subscription};
+use billing_primitives::{CustomerId, OrganizationId, PartnerId, PlanId, SubscriptionId};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use futures::TryStreamExt;
+
+use super::names::Names;
+
+macro_rules! load {
+    ($function:ident, $table:ident, $id:ty) => {
+        pub async fn $function(
+            conn: &mut Conn,
+            organization: OrganizationId,
+            names: &mut Names<$id>,
+        ) -> QueryResult<()> {
+            let mut rows = $table::table
+                .filter($table::organization_id.eq(organization))
+                .select(($table::external_id, $table::id))
+                .load_stream::<(String, $id)>(conn)
+                .await?;
+            while let Some((name, id)) = rows.try_next().await? {
+                names.know(name, id);
+            }
+            Ok(())
+        }
+    };
+}
+
+load!(customers, customer, CustomerId);
+load!(partners, partner, PartnerId);
+load!(plans, plan, PlanId);
+load!(subscriptions, subscription, SubscriptionId);
