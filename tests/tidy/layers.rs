@@ -39,13 +39,12 @@ const IMPURE: [&str; 20] = [
 const DERIVES: [&str; 5] = ["Insertable", "Queryable", "QueryableByName", "Selectable", "AsChangeset"];
 
 /// Words that stand where SQL is made.
-const SQL: [&str; 11] = [
+const SQL: [&str; 10] = [
     "batch_execute",
     "diesel::delete",
     "diesel::dsl",
     "diesel::insert_into",
     "diesel::select",
-    "diesel::sql_types",
     "diesel::update",
     "QueryDsl",
     "RunQueryDsl",

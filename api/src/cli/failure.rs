@@ -92,7 +92,7 @@ impl From<ConfigError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Failure::fault(error)
+        if error.is_wrong_url() { Failure::Usage(error.to_string()) } else { Failure::fault(error) }
     }
 }
 

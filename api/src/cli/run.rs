@@ -48,9 +48,9 @@ pub async fn run(config: &Config, command: RunCommand, output: Output) -> Result
     if args.dry_run { dry_run(config, &args, output).await } else { wet_run(config, &args, output).await }
 }
 
-/// A partner that was left out, and why.
+/// A partner that was left out, or whose draft cannot be finalized, and why.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct LeftOut {
+pub struct Refused {
     pub partner: String,
     pub code: String,
     pub message: String,
@@ -60,7 +60,7 @@ pub struct LeftOut {
 pub struct RunReport {
     pub run: BillingRun,
     pub invoices: Vec<Invoice>,
-    pub left_out: Vec<LeftOut>,
+    pub refused: Vec<Refused>,
 }
 
 impl RunReport {
@@ -71,8 +71,8 @@ impl RunReport {
         if !self.invoices.is_empty() {
             text.push_str(&format!("\n{}", invoices(&self.invoices)));
         }
-        if !self.left_out.is_empty() {
-            text.push_str(&format!("\nLeft out:\n{}", left_out(&self.left_out)));
+        if !self.refused.is_empty() {
+            text.push_str(&format!("\nRefused:\n{}", refused(&self.refused)));
         }
         text
     }
@@ -85,7 +85,7 @@ impl RunReport {
                 "partnersDone": run.partners_done, "partnersTotal": run.partners_total,
             },
             "invoices": self.invoices.iter().map(invoice).collect::<Vec<_>>(),
-            "leftOut": self.left_out,
+            "refused": self.refused,
         })
     }
 }
@@ -127,11 +127,11 @@ pub async fn report(billing: &Billing, run: BillingRun) -> Result<RunReport, Fai
     }
     // The order of the run: partners by external id.
     invoices.sort_by_cached_key(|invoice| buyer(invoice, "externalId"));
-    let left_out = refusals(billing, &run).await?;
-    Ok(RunReport { run, invoices, left_out })
+    let refused = refusals(billing, &run).await?;
+    Ok(RunReport { run, invoices, refused })
 }
 
-async fn refusals(billing: &Billing, run: &BillingRun) -> Result<Vec<LeftOut>, Failure> {
+async fn refusals(billing: &Billing, run: &BillingRun) -> Result<Vec<Refused>, Failure> {
     let organization = run.organization_id;
     let mut all = Vec::new();
     let mut after = None;
@@ -144,7 +144,7 @@ async fn refusals(billing: &Billing, run: &BillingRun) -> Result<Vec<LeftOut>, F
         for refusal in slice.items {
             let partner = partners.iter().find(|partner| partner.id == refusal.partner_id);
             let partner = partner.map_or_else(|| refusal.partner_id.to_string(), |found| found.external_id.clone());
-            all.push(LeftOut { partner, code: refusal.code, message: refusal.message });
+            all.push(Refused { partner, code: refusal.code, message: refusal.message });
         }
         if !slice.has_next {
             all.sort_by(|a, b| a.partner.cmp(&b.partner));
@@ -161,7 +161,7 @@ async fn wet_run(config: &Config, args: &WholesaleArgs, output: Output) -> Resul
     })
     .await?;
     output.show(&report.text(), || report.json())?;
-    if report.left_out.is_empty() { Ok(()) } else { Err(Failure::Reported) }
+    if report.refused.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// One field of the buyer, as it stands on the document.
@@ -193,7 +193,7 @@ fn invoices(invoices: &[Invoice]) -> Table {
     table
 }
 
-fn left_out(rows: &[LeftOut]) -> Table {
+fn refused(rows: &[Refused]) -> Table {
     let mut table = Table::new(&["partner", "code", "reason"]);
     for row in rows {
         table.row([row.partner.clone(), row.code.clone(), row.message.clone()]);
@@ -227,7 +227,7 @@ async fn dry_run(config: &Config, args: &WholesaleArgs, output: Output) -> Resul
         preview(billing, organization, args.month, partner).await
     })
     .await?;
-    let all_well = computed.iter().all(|row| row.outcome.is_ok());
+    let all_well = computed.iter().all(|row| row.outcome.as_ref().is_ok_and(|month| month.obstacle.is_none()));
     let mut text = format!("{}: preview, nothing is written\n\n", args.month);
     text.push_str(&preview_table(&computed).to_string());
     output.show(

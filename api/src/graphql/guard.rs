@@ -4,6 +4,7 @@
 //! Behind: every error carries a code, and faults are masked.
 
 use std::any::{Any, TypeId};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::extensions::{
@@ -150,8 +151,8 @@ fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Se
             return Err(Code::BadUserInput.refuse(message));
         }
     }
-    let declared = |name: &str| operation.variable_definitions.iter().any(|of| of.node.name.node == name);
-    match variables.keys().find(|name| !declared(name.as_str())) {
+    let declared: HashSet<&str> = operation.variable_definitions.iter().map(|of| of.node.name.node.as_str()).collect();
+    match variables.keys().find(|name| !declared.contains(name.as_str())) {
         Some(unknown) => Err(Code::BadUserInput.refuse(format!("the operation declares no variable ${unknown}"))),
         None => Ok(()),
     }

@@ -101,10 +101,13 @@ async fn measure(
         let since = floor::next_transaction(&cluster.superuser).await?;
         floor::settle(&cluster.superuser).await?;
         reset_peak_memory();
+        if let Some(profile) = profile {
+            profile.begin();
+        }
         let run = run_month(billing, seeded, month).await?;
         measured.peak_memory_mb = measured.peak_memory_mb.max(peak_memory_mb()?);
         if let Some(profile) = profile {
-            profile.print_and_reset(run);
+            profile.print(run);
         }
         floor::stage(&cluster.superuser, seeded.organization, since).await?;
         let (floor, rows) = floor::insert(&cluster.superuser).await?;

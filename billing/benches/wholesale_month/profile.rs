@@ -39,16 +39,22 @@ impl Profile {
         Arc::new(move |statement| times.lock().unwrap_or_else(PoisonError::into_inner).sent(statement))
     }
 
-    pub fn print_and_reset(&self, run: Duration) {
+    /// Forgets what was before the run.
+    pub fn begin(&self) {
+        let ticks = processor_ticks().unwrap_or(0);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Times { ticks, ..Times::default() };
+    }
+
+    /// Tells where the time since [`Profile::begin`] went, but for statements below half a percent.
+    pub fn print(&self, run: Duration) {
         let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         times.sent("");
-        let ticks = processor_ticks().unwrap_or(0);
-        println!("  processor time of this process: {} s", decimal(u128::from(ticks - times.ticks), 100));
+        let ticks = processor_ticks().unwrap_or(0).saturating_sub(times.ticks);
+        println!("  processor time of this process: {} s", decimal(u128::from(ticks), 100));
         let mut all: Vec<_> = times.by_statement.drain().filter(|(_, (_, took))| *took * 200 > run).collect();
         all.sort_by_key(|(_, (_, took))| std::cmp::Reverse(*took));
         for (statement, (count, took)) in all {
             println!("  {:>7} ms {count:>5} x {statement}", took.as_millis());
         }
-        *times = Times { ticks, ..Times::default() };
     }
 }

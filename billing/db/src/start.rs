@@ -90,6 +90,11 @@ impl StartError {
         }
     }
 
+    /// Whether it is the settings that are wrong, and not the world.
+    pub const fn is_wrong_url(&self) -> bool {
+        matches!(self, StartError::Server(ConnectError::NotAUrl(..)))
+    }
+
     fn unreachable(reason: String, server: &Config) -> StartError {
         let place = place(server);
         if ["too many clients", "too many connections", "connection slots"].iter().any(|part| reason.contains(part)) {

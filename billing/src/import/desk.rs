@@ -45,7 +45,7 @@ impl<'a> Desk<'a> {
         }
         Desk {
             // The clock of a transaction stands still anyway; this one needs no round trip for every row.
-            billing: Billing::new(billing.db.clone(), Clock::manual(now)),
+            billing: Billing { clock: Clock::manual(now), ..billing.clone() },
             caller: Caller::operator(organization),
             folder,
             progress,

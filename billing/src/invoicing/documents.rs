@@ -7,6 +7,7 @@ use billing_primitives::{
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::organizations::Organization;
 use crate::partners::Partner;
 use crate::vat::{VatCategory, VatTreatment};
@@ -119,9 +120,37 @@ impl Invoice {
         Money::new(self.gross_total_minor, self.currency)
     }
 
+    /// Seller and buyer as they stand on the document.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the stored text is not what was written.
+    pub fn parties(&self) -> Result<Parties, Error> {
+        serde_json::from_value(self.parties.clone())
+            .map_err(|error| Error::Corrupt(format!("parties of {}: {error}", self.id)))
+    }
+
     /// The VAT total in the currency of the books.
     pub fn vat_books(&self) -> Option<Money> {
         Some(Money::new(self.vat_books_minor?, self.vat_books_currency?))
+    }
+}
+
+/// Something about a document that stops nobody and that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    pub code: String,
+    pub message: String,
+}
+
+impl Warning {
+    /// Reverse charge asks for a VAT number that was checked (Directive 2006/112/EC art. 196, Regulation 282/2011 art. 18).
+    pub fn of_invoice(parties: &Parties, vat: impl IntoIterator<Item = VatCategory>) -> Vec<Warning> {
+        let reverse_charge = vat.into_iter().any(|category| category == VatCategory::ReverseCharge);
+        if !reverse_charge || parties.buyer.vat_check.is_some() {
+            return Vec::new();
+        }
+        let message = format!("the VAT number of partner {} has not been checked", parties.buyer.external_id);
+        vec![Warning { code: "VAT_NUMBER_UNCHECKED".to_owned(), message }]
     }
 }
 

@@ -1,0 +1,3 @@
+//! Temporary.
+#[path = "../scenarios/import.rs"]
+mod import;
