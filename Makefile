@@ -27,7 +27,7 @@ golden: prepare ## Run the golden cases alone (AVANCE_GOLDEN_DIR names another f
 	@cargo test --package tests --test golden
 
 bench: prepare ## Measure a large month beside PostgreSQL's own floor
-	@cargo bench --package tests
+	@cargo bench --package billing --bench wholesale_month
 
 schema: ## Write schema.graphql from the code
 	@cargo run --quiet --bin avance -- schema > schema.graphql.new

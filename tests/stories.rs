@@ -4,15 +4,15 @@
 mod corrections;
 #[path = "scenarios/example.rs"]
 mod example;
+#[path = "faults/life.rs"]
+mod life;
 #[path = "scenarios/preview.rs"]
 mod preview;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
-#[path = "faults/runs.rs"]
-mod runs;
-#[path = "faults/life.rs"]
-mod life;
 #[path = "scenarios/retail.rs"]
 mod retail;
+#[path = "faults/runs.rs"]
+mod runs;
 #[path = "faults/walls.rs"]
 mod walls;

@@ -134,7 +134,8 @@ fn a_worker_cut_inside_a_transaction_leaves_nothing_half_done() {
 fn an_older_pass_is_refused() {
     story(async |mut app| {
         eleven_partners(&mut app).await;
-        let drafting = run::begin(&app.billing, &app.caller(), month("2026-01"), Goal::Drafts).await.unwrap().into_inner();
+        let drafting =
+            run::begin(&app.billing, &app.caller(), month("2026-01"), Goal::Drafts).await.unwrap().into_inner();
         let finalizing = begin(&app).await;
         let late = run::step(&app.billing, app.organization, drafting.id, drafting.pass).await;
         assert!(matches!(late, Err(billing::Error::Refused(billing::Refusal::RunSuperseded { .. }))));
@@ -160,7 +161,11 @@ fn verify_sees_what_was_tampered_with() {
         ("invoice_line", "UPDATE invoice_line SET trace = '{}' WHERE line_number = 1", "its content is not"),
         ("invoice_line", "DELETE FROM invoice_line WHERE line_number = 2", "totals do not follow"),
         ("ledger_transfer", "UPDATE ledger_transfer SET amount_minor = amount_minor + 1 WHERE position = 2", "block 1"),
-        ("settlement", "UPDATE settlement SET credited_minor = 1 WHERE number = 'INV-000001'", "and 1 in its settlement"),
+        (
+            "settlement",
+            "UPDATE settlement SET credited_minor = 1 WHERE number = 'INV-000001'",
+            "and 1 in its settlement",
+        ),
         ("tier_evaluation", "UPDATE tier_evaluation SET users = users + 600", "does not follow"),
         ("seat_change", "UPDATE seat_change SET delta = 4 WHERE delta = 3", "too little was invoiced"),
         ("document_counter", "UPDATE document_counter SET last_number = 12 WHERE series = 'INVOICE'", "counter 12"),
@@ -173,8 +178,10 @@ fn verify_sees_what_was_tampered_with() {
             let organization = app.organization.uuid();
             let walls = WALLS_DOWN.replace("{t}", table);
             let clause = if change.contains("WHERE") { "AND" } else { "WHERE" };
-            let change = format!("{walls} {change} {clause} organization_id = '{organization}';
-                ALTER TABLE {table} FORCE ROW LEVEL SECURITY; COMMIT;");
+            let change = format!(
+                "{walls} {change} {clause} organization_id = '{organization}';
+                ALTER TABLE {table} FORCE ROW LEVEL SECURITY; COMMIT;"
+            );
             tamper(&app, &change).await;
             let report = billing::reconciliation::verify(&app.billing, app.organization).await.unwrap();
             let told: Vec<_> = report.differences().map(|(check, what)| format!("{check}: {what}")).collect();

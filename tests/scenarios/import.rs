@@ -210,7 +210,8 @@ fn the_order_of_seat_changes_is_the_order_of_recording() {
         let id = imports(&app, &files).await.organization.unwrap();
         let of = subscriptions::by_external_id(&app.billing, id, "S-3033").await.unwrap().unwrap();
         let changes = subscriptions::seat_changes_of(&app.billing, id, &[of.id]).await.unwrap();
-        let mut recorded: Vec<_> = changes.iter().map(|change| (change.sequence, change.external_id.as_str())).collect();
+        let mut recorded: Vec<_> =
+            changes.iter().map(|change| (change.sequence, change.external_id.as_str())).collect();
         recorded.sort_unstable();
         let rows = files["seat_changes.csv"].lines().filter(|line| line.contains(",S-3033,"));
         let mut expected = vec!["S-3033/start"];
@@ -281,11 +282,16 @@ fn a_bad_organization_still_has_its_rows_read() {
         replace(&mut files, "organization.csv", ",DKK,DK,", ",Kroner,DK,");
         replace(&mut files, "exchange_rates.csv", "7.4671", "\"7,4671\"");
         let report = refuses(&app, &files, None).await;
-        let expected =
-            [("organization.csv", Some(2), Some("currency")), ("exchange_rates.csv", Some(2), Some("rate"))];
+        let expected = [("organization.csv", Some(2), Some("currency")), ("exchange_rates.csv", Some(2), Some("rate"))];
         assert_eq!(places(&report), expected);
         let total = report.total();
         assert_eq!((total.made, total.refused, total.skipped), (0, 2, total.rows() - 2));
+        // One that stands already is no reason to leave its rows unjudged.
+        imports(&app, &example(&another(&app))).await;
+        replace(&mut files, "subscriptions.csv", "S-3001,C-2001,pro", "S-3001,C-2001,basis");
+        let report = refuses(&app, &files, None).await;
+        assert_eq!(report.problems.iter().filter(|problem| problem.code == "DIFFERS_FROM_RECORDED").count(), 1);
+        assert_eq!((report.total().refused, report.total().skipped), (3, 0));
     });
 }
 
@@ -329,7 +335,12 @@ fn a_subscription_that_ends_earlier_makes_room_for_the_next() {
         let mut files = example(&another(&app));
         let id = imports(&app, &files).await.organization.unwrap();
         // S-3003 of C-2002 ends, and another one to the same plan begins on that day.
-        replace(&mut files, "subscriptions.csv", "S-3003,C-2002,basis,2025-04-01,,9", "S-3003,C-2002,basis,2025-04-01,2026-12-01,9");
+        replace(
+            &mut files,
+            "subscriptions.csv",
+            "S-3003,C-2002,basis,2025-04-01,,9",
+            "S-3003,C-2002,basis,2025-04-01,2026-12-01,9",
+        );
         files.get_mut("subscriptions.csv").unwrap().push_str("S-9001,C-2002,basis,2026-12-01,,4\n");
         let report = imports(&app, &files).await;
         assert_eq!((report.total().made, report.total().changed), (1, 1));

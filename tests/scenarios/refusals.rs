@@ -5,8 +5,8 @@ use billing::invoicing::documents::{DocumentStatus, Invoice, RunStatus};
 use billing::invoicing::run::Goal::{Drafts, Finalized};
 use billing::invoicing::{self};
 use billing::partners::{self, VatCheck};
-use billing::vat::VatStatus;
 use billing::subscriptions::{self, rules::Seats};
+use billing::vat::VatStatus;
 use billing::{Error, Page, Refusal, tiers};
 use billing_primitives::Month;
 use tests::{App, date, dkk, eur, month, story};
@@ -69,7 +69,8 @@ fn a_missing_price_names_plan_and_day_and_stops_nobody() {
         let again = app.on("2026-02-09").run("2026-01", Finalized).await;
         assert_eq!(again.pass, run.pass + 1);
         assert_eq!(refused(&app, "2026-01").await, [("P-2".into(), "PRICE_MISSING".into())]);
-        let subscription = subscriptions::by_external_id(&app.billing, app.organization, "S-C-2").await.unwrap().unwrap();
+        let subscription =
+            subscriptions::by_external_id(&app.billing, app.organization, "S-C-2").await.unwrap().unwrap();
         app.seats("mistake", &subscription, "2026-01-01", Seats::Quantity(0)).await;
         app.run("2026-01", Finalized).await;
         assert_eq!(refused(&app, "2026-01").await, []);

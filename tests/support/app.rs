@@ -1,10 +1,12 @@
 //! An organization with a clock that stands until the story moves it on.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use billing::catalog::plans::NewPlan;
 use billing::catalog::{Plan, Pricing, PublishPrices};
 use billing::customers::{Customer, NewCustomer};
+use billing::import::{self, Folder, ImportError, Report};
 use billing::invoicing::documents::{BillingRun, CreditNote, Invoice, InvoiceLine};
 use billing::invoicing::run::Goal;
 use billing::invoicing::{self, InvoiceFilter};
@@ -134,12 +136,8 @@ impl App {
     }
 
     pub async fn plan(&self, external_id: &str, pricing: Pricing) -> Plan {
-        let input = NewPlan {
-            external_id: external_id.to_owned(),
-            name: external_id.to_owned(),
-            pricing,
-            counts_users: None,
-        };
+        let input =
+            NewPlan { external_id: external_id.to_owned(), name: external_id.to_owned(), pricing, counts_users: None };
         billing::catalog::plans::create(&self.billing, &self.caller(), &input).await.expect("a plan").into_inner()
     }
 
@@ -180,7 +178,14 @@ impl App {
         made.expect("a customer").into_inner()
     }
 
-    pub async fn subscribe(&self, external_id: &str, of: &Customer, plan: &Plan, from: &str, seats: i64) -> Subscription {
+    pub async fn subscribe(
+        &self,
+        external_id: &str,
+        of: &Customer,
+        plan: &Plan,
+        from: &str,
+        seats: i64,
+    ) -> Subscription {
         let input = NewSubscription {
             external_id: external_id.to_owned(),
             customer: of.id,
@@ -251,5 +256,40 @@ impl App {
         let report = billing::reconciliation::verify(&self.billing, self.organization).await.expect("a report");
         assert!(report.is_clean(), "{:#?}", report.differences().collect::<Vec<_>>());
         assert_eq!(report.unsealed, 0);
+    }
+}
+
+/// A folder of CSV files, told as belonging to another organization: each story imports it for one of its own.
+pub fn folder_as(path: &Path, external_id: &str) -> Folder {
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        name.ends_with(".csv").then(|| (name, std::fs::read(&path).expect("a file")))
+    };
+    let files = std::fs::read_dir(path).expect("a folder").filter_map(read).map(|(name, bytes)| {
+        if name != "organization.csv" {
+            return (name, bytes);
+        }
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        let (header, row) = text.split_once('\n').expect("a header");
+        let (_, rest) = row.split_once(',').expect("columns");
+        (name, format!("{header}\n{external_id},{rest}").into_bytes())
+    });
+    Folder::of(files.collect::<Vec<_>>())
+}
+
+impl App {
+    /// The organization of a folder of CSV files, imported beside this one.
+    pub async fn importing(&self, path: &Path) -> App {
+        let external_id = format!("{}-imported", self.external_id);
+        let report = self.import(path).await.expect("an import");
+        let organization = report.organization.expect("an organization");
+        App { organization, external_id, billing: self.billing.clone() }
+    }
+
+    /// Imports the folder for the organization that [`App::importing`] makes.
+    pub async fn import(&self, path: &Path) -> Result<Report, ImportError> {
+        let external_id = format!("{}-imported", self.external_id.trim_end_matches("-imported"));
+        import::import(&self.billing, &folder_as(path, &external_id), None, &|_, _, _| {}).await
     }
 }

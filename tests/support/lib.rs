@@ -7,5 +7,5 @@ mod app;
 mod cluster;
 pub mod source;
 
-pub use app::{App, date, dkk, eur, month};
+pub use app::{App, date, dkk, eur, folder_as, month};
 pub use cluster::{Statements, World, story, world};

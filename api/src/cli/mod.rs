@@ -16,6 +16,7 @@ mod serve;
 mod session;
 mod verify;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -132,6 +133,7 @@ fn loaded(flags: &Flags, usual: &str) -> Result<Config, ConfigError> {
 fn log(config: &Config, usual: &str) {
     let wanted = if *config.source(Key::Log) == Source::Usual { usual } else { &config.log };
     let log = tracing_subscriber::fmt().with_env_filter(wanted).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // Only the first log of a process counts; there is no other.
     let _ = match config.log_format {
         LogFormat::Text => log.with_target(false).try_init(),

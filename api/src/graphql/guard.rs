@@ -62,8 +62,19 @@ impl Extension for Watch {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        let marked = |errors: Vec<ServerError>| errors.into_iter().map(|error| Code::Validation.mark(error)).collect();
-        next.run(ctx).await.map_err(marked)
+        let marked = |error: ServerError| Code::Validation.mark(ServerError { message: shown(error.message), ..error });
+        next.run(ctx).await.map_err(|errors| errors.into_iter().take(MOST_ERRORS).map(marked).collect())
+    }
+}
+
+/// Errors of one document that are told; the answer is not to outgrow the question.
+const MOST_ERRORS: usize = 20;
+
+/// A message that quotes the document, cut to a length for reading.
+fn shown(message: String) -> String {
+    match message.char_indices().nth(500) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
     }
 }
 

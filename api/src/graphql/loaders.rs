@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 use billing::invoicing::{self, documents};
-use billing::{
-    Billing, audit, books, catalog, customers, events, keys, partners, payments, retail, subscriptions, tiers,
-};
+use billing::{Billing, audit, books, catalog, customers, events, keys, organizations, partners, payments, retail, subscriptions, tiers};
 use billing_primitives::{
     ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId,
     OrganizationId, PartnerId, PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId,
@@ -54,6 +52,20 @@ by_id! {
     SubscriptionId => subscriptions::Subscription, subscriptions::by_ids;
     TierPinId => tiers::TierPin, tiers::pins_by_ids;
     TierTableId => tiers::TierTable, tiers::by_ids;
+}
+
+impl Loader<OrganizationId> for Rows {
+    type Value = organizations::Organization;
+    type Error = Arc<billing::Error>;
+
+    /// Of the organizations only the caller's own exists for it.
+    async fn load(&self, keys: &[OrganizationId]) -> Result<HashMap<OrganizationId, Self::Value>, Self::Error> {
+        if !keys.contains(&self.organization) {
+            return Ok(HashMap::new());
+        }
+        let own = organizations::get(&self.billing, self.organization).await?;
+        Ok(HashMap::from([(own.id, own)]))
+    }
 }
 
 /// One line per list inside a noun: its key (the parent), its row, the service that reads the lists of many parents,

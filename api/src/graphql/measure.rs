@@ -24,15 +24,33 @@ pub struct Limits {
     pub selections: usize,
     pub depth: usize,
     pub complexity: usize,
+    /// Fields that an operation begins with: each is a read or a write of its own.
+    pub roots: usize,
+    /// Values in the answer, as far as pages tell: what complexity does not count are the scalars of its objects.
+    pub values: usize,
+    /// Characters of a field's name or alias: the answer repeats it with every item.
+    pub name: usize,
     /// Directives on one selection.
     pub directives: usize,
     /// Lists inside lists of an introspection: each level multiplies the answer.
     pub introspection_lists: usize,
+    /// Root fields that introspect.
+    pub introspections: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { selections: 2000, depth: 16, complexity: 5000, directives: 5, introspection_lists: 3 }
+        Limits {
+            selections: 2000,
+            depth: 16,
+            complexity: 5000,
+            roots: 100,
+            values: 100_000,
+            name: 100,
+            directives: 5,
+            introspection_lists: 2,
+            introspections: 5,
+        }
     }
 }
 
@@ -45,10 +63,18 @@ pub enum TooLarge {
     Depth(usize),
     #[error("the operation's complexity is {found}, and {limit} is the most: ask for shorter pages or fewer lists")]
     Complexity { found: usize, limit: usize },
+    #[error("the operation begins with more than {0} fields")]
+    Roots(usize),
+    #[error("the answer may have {found} values, and {limit} is the most: ask for fewer fields or shorter pages")]
+    Values { found: usize, limit: usize },
+    #[error("a field's name or alias has more than {0} characters")]
+    Name(usize),
     #[error("a selection has more than {0} directives")]
     Directives(usize),
     #[error("the introspection has more than {0} lists inside each other")]
     IntrospectionLists(usize),
+    #[error("the operation introspects more than {0} times")]
+    Introspections(usize),
     #[error("the operation nests more than {DEEPEST_NESTING} selection sets")]
     Nesting,
     #[error("fragment {0:?} spreads itself")]
@@ -117,6 +143,7 @@ struct Size {
     selections: usize,
     depth: usize,
     complexity: usize,
+    values: usize,
     lists: usize,
 }
 
@@ -126,6 +153,7 @@ impl Size {
             selections: self.selections.saturating_add(other.selections),
             depth: self.depth.max(other.depth),
             complexity: self.complexity.saturating_add(other.complexity),
+            values: self.values.saturating_add(other.values),
             lists: self.lists.max(other.lists),
         }
     }
@@ -154,18 +182,34 @@ pub fn check(
         if selections > limits.selections {
             return Err(TooLarge::Selections(limits.selections));
         }
-        if size.lists > limits.introspection_lists {
-            return Err(TooLarge::IntrospectionLists(limits.introspection_lists));
-        }
-        if is_introspection(document, &operation.node) {
-            continue;
-        }
-        if size.depth > limits.depth {
-            return Err(TooLarge::Depth(limits.depth));
-        }
-        if size.complexity > limits.complexity {
-            return Err(TooLarge::Complexity { found: size.complexity, limit: limits.complexity });
-        }
+        check_operation(limits, &root_fields(document, &operation.node), size)?;
+    }
+    Ok(())
+}
+
+fn check_operation(limits: &Limits, roots: &[&Field], size: Size) -> Result<(), TooLarge> {
+    let introspections = roots.iter().filter(|field| field.name.node.starts_with("__")).count();
+    if roots.len() > limits.roots {
+        return Err(TooLarge::Roots(limits.roots));
+    }
+    if introspections > limits.introspections {
+        return Err(TooLarge::Introspections(limits.introspections));
+    }
+    if size.lists > limits.introspection_lists {
+        return Err(TooLarge::IntrospectionLists(limits.introspection_lists));
+    }
+    // An introspection is deep and costs no statement.
+    if introspections == roots.len() {
+        return Ok(());
+    }
+    if size.depth > limits.depth {
+        return Err(TooLarge::Depth(limits.depth));
+    }
+    if size.complexity > limits.complexity {
+        return Err(TooLarge::Complexity { found: size.complexity, limit: limits.complexity });
+    }
+    if size.values > limits.values {
+        return Err(TooLarge::Values { found: size.values, limit: limits.values });
     }
     Ok(())
 }
@@ -187,10 +231,6 @@ pub fn root_fields<'a>(document: &'a ExecutableDocument, operation: &'a Operatio
         }
     }
     fields
-}
-
-fn is_introspection(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
-    root_fields(document, operation).iter().all(|field| field.name.node.starts_with("__"))
 }
 
 struct Walk<'a> {
@@ -247,6 +287,9 @@ impl<'a> Walk<'a> {
     /// Without the selection that is the field itself.
     fn field(&mut self, field: &'a Field, parent: Option<&str>, nesting: usize) -> Result<Size, TooLarge> {
         let name = field.name.node.as_str();
+        if name.len().max(field.response_key().node.len()) > self.limits.name {
+            return Err(TooLarge::Name(self.limits.name));
+        }
         let shape = self.shape;
         let target = shape.target(parent, name);
         let inside = match target {
@@ -255,10 +298,11 @@ impl<'a> Walk<'a> {
         };
         let children = self.set(&field.selection_set.node, inside, nesting + 1)?;
         let leaf = field.selection_set.node.items.is_empty();
+        let items = if let Some(Target::Connection(_)) = target { self.page_length(field) } else { 1 };
         let complexity = match target {
             Some(Target::Free) => 0,
             Some(Target::Part(_)) => children.complexity,
-            Some(Target::Connection(_)) => self.page_length(field).saturating_mul(children.complexity).max(1),
+            Some(Target::Connection(_)) => items.saturating_mul(children.complexity).max(1),
             Some(Target::Object(_)) => children.complexity.saturating_add(1),
             // Introspection, or a field that validation will not find.
             None => children.complexity.saturating_add(usize::from(!leaf)),
@@ -345,6 +389,13 @@ mod tests {
         assert_eq!(told(directives, Limits::default()), Err(TooLarge::Directives(5)));
         let many = "{ partners(first: 100) { nodes { customers(first: 100) { nodes { id } } } } }";
         assert!(matches!(told(many, Limits::default()), Err(TooLarge::Complexity { found: 10_100, .. })));
+        let long = format!("{{ partner {{ {}: id }} }}", "x".repeat(101));
+        assert_eq!(told(&long, Limits::default()), Err(TooLarge::Name(100)));
+        let roots: String = (0..101).map(|n| format!("a{n}: partner {{ id }} ")).collect();
+        assert_eq!(told(&format!("{{ {roots} }}"), Limits::default()), Err(TooLarge::Roots(100)));
+        let wide: String = (0..1500).map(|n| format!("a{n}: id ")).collect();
+        let wide = format!("{{ partners(first: 100) {{ nodes {{ {wide} }} }} }}");
+        assert!(matches!(told(&wide, Limits::default()), Err(TooLarge::Values { .. })));
     }
 
     #[test]
@@ -378,9 +429,11 @@ mod tests {
     fn introspection_is_exempt_from_depth_but_not_from_multiplying() {
         let types = "ofType { ".repeat(18) + "name" + &" }".repeat(18);
         assert_eq!(told(&format!("{{ __schema {{ types {{ {types} }} }} }}"), Limits::default()), Ok(()));
-        let multiplied = "fields { type { ".repeat(4) + "name" + &" } }".repeat(4);
+        let multiplied = "fields { type { ".repeat(3) + "name" + &" } }".repeat(3);
         let query = format!("{{ __schema {{ types {{ {multiplied} }} }} }}");
-        assert_eq!(told(&query, Limits::default()), Err(TooLarge::IntrospectionLists(3)));
+        assert_eq!(told(&query, Limits::default()), Err(TooLarge::IntrospectionLists(2)));
+        let often: String = (0..6).map(|n| format!("a{n}: __schema {{ types {{ name }} }} ")).collect();
+        assert_eq!(told(&format!("{{ {often} }}"), Limits::default()), Err(TooLarge::Introspections(5)));
         let mixed = format!("{{ partner {{ id }} __schema {{ types {{ {types} }} }} }}");
         assert_eq!(told(&mixed, Limits::default()), Err(TooLarge::Depth(16)));
     }

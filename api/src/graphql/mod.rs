@@ -4,6 +4,7 @@
 //! [`guard`] (limits before, codes behind), [`connection`] (pages), [`loaders`] (batches), [`errors`] (codes).
 
 mod api_keys;
+mod batch;
 mod catalog;
 pub mod connection;
 mod credit_notes;

@@ -1,9 +1,8 @@
 //! Objects by their global id: the prefix says which noun it is.
 
 use async_graphql::{Context, ID, Interface, Object, Result};
-use billing::organizations;
 use billing_primitives::{
-    ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId, PartnerId,
+    ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId, OrganizationId, PartnerId,
     PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId, SubscriptionId, TierPinId,
     TierTableId,
 };
@@ -74,11 +73,6 @@ macro_rules! loaded {
 }
 
 async fn by_prefix(scope: &Scope, id: &ID) -> Result<Option<Node>> {
-    // Of the organizations only the caller's own exists for it.
-    if id.parse() == Ok(scope.organization()) {
-        let own = organizations::get(&scope.billing, scope.organization()).await?;
-        return Ok(Some(Node::Organization(own.into())));
-    }
     Ok(loaded! { scope, id;
         ApiKeyId => ApiKey,
         AuditEntryId => AuditEntry,
@@ -89,6 +83,7 @@ async fn by_prefix(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         InvoiceId => Invoice,
         InvoiceLineId => InvoiceLine,
         LedgerAccountId => LedgerAccount,
+        OrganizationId => Organization,
         PartnerId => Partner,
         PaymentId => Payment,
         PlanId => Plan,

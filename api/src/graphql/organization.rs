@@ -106,6 +106,6 @@ impl OrganizationQuery {
     /// The organization of the API key.
     async fn organization(&self, ctx: &Context<'_>) -> Result<Organization> {
         let scope = Scope::of(ctx)?;
-        Ok(organizations::get(&scope.billing, scope.organization()).await?.into())
+        Ok(scope.need(scope.organization()).await?.into())
     }
 }

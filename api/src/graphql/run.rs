@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use super::Schema;
+use super::batch::Batches;
 use super::errors::{self, Code, UNAVAILABLE};
 use super::guard::{self, Operation};
 use super::measure::Shape;
@@ -182,9 +183,10 @@ impl Engine {
 
     async fn execute(&self, ask: Ask) -> Answer {
         let aftermath = Aftermath::default();
-        let scope = Scope::new(self.billing.clone(), &ask.session, aftermath.clone());
+        let batches = Batches::default();
+        let scope = Scope::new(self.billing.clone(), &ask.session, aftermath.clone(), batches.clone());
         let request = ask.request.data(ask.session).data(ask.id.clone()).data(scope);
-        let response = self.schema.execute(request).await;
+        let response = batches.drive(self.schema.execute(request)).await;
         Answer::of(response, &aftermath)
             .unwrap_or_else(|error| Answer::refused(errors::masked(&ServerError::new("", None), &error, &ask.id)))
     }

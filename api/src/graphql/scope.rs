@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, Error, ID};
@@ -12,6 +13,7 @@ use billing::{Applied, Billing, Caller, Refusal};
 use billing_primitives::OrganizationId;
 use uuid::Uuid;
 
+use super::batch::Batches;
 use super::errors::{Code, UserError};
 use super::loaders::Rows;
 use crate::auth::Session;
@@ -73,9 +75,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub fn new(billing: Billing, session: &Session, aftermath: Aftermath) -> Self {
+    /// `batches` has to be driven together with the operation.
+    pub fn new(billing: Billing, session: &Session, aftermath: Aftermath, batches: Batches) -> Self {
         let rows = Rows { billing: billing.clone(), organization: session.caller.organization };
-        let loader = DataLoader::new(rows, tokio::spawn);
+        let loader = DataLoader::new(rows, move |read| batches.add(read)).delay(Duration::ZERO);
         Scope { billing, caller: session.caller.clone(), loader, aftermath }
     }
 

@@ -33,12 +33,7 @@ pub fn first_month() -> Outcome<Month> {
 }
 
 /// Makes the organization. In each of the `months` every tenth subscription changes its seats on the fifteenth.
-pub async fn organization(
-    billing: &Billing,
-    superuser: &Client,
-    subscriptions: i64,
-    months: i64,
-) -> Outcome<Seeded> {
+pub async fn organization(billing: &Billing, superuser: &Client, subscriptions: i64, months: i64) -> Outcome<Seeded> {
     let partners = subscriptions / CUSTOMERS_PER_PARTNER;
     let subscriptions = partners * CUSTOMERS_PER_PARTNER;
     let made = organizations::create(billing, &new_organization(subscriptions)?).await?;

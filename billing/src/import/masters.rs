@@ -12,7 +12,7 @@ use super::table::{BadCell, Line};
 use super::{ImportError, Stop};
 use crate::catalog;
 use crate::customers::{self, NewCustomer};
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::organizations;
 use crate::partners::{self, PartnerProfile};
 use crate::put::Put;
@@ -29,20 +29,24 @@ impl Desk<'_> {
             }
             return Ok(());
         };
-        let mut rows = 0;
+        let mut first = None;
         while let Some(line) = next(&mut table)? {
-            rows += 1;
-            let outcome = if rows == 1 {
-                self.put_organization(conn, &line).await
-            } else {
-                Err(BadCell { column: None, reason: "is one row too many: a folder is of one organization".to_owned() }
-                    .into())
-            };
             let number = line.number;
+            let outcome = match first {
+                None => self.put_organization(conn, &line).await,
+                Some(_) => Err(BadCell::row("is one row too many: a folder is of one organization").into()),
+            };
+            first = first.or(Some(line.name("externalId").map(str::to_owned)));
             self.stands |= self.note(file, number, outcome)?.is_some();
         }
-        if rows == 0 {
-            self.report.refuse(file.name(), "has no row");
+        match first {
+            None => self.report.refuse(file.name(), "has no row"),
+            // It may stand in spite of a bad row, and then the other rows can be judged.
+            Some(name) if !self.stands => {
+                let known = organizations::store::get(conn, self.caller.organization).await?;
+                self.stands = known.is_some_and(|known| Some(known.external_id) == name);
+            }
+            Some(_) => {}
         }
         self.done(&table);
         Ok(())
@@ -50,7 +54,11 @@ impl Desk<'_> {
 
     async fn put_organization(&self, conn: &mut Conn, line: &Line<'_>) -> Result<Put<OrganizationId>, Stop> {
         let input = parsed(line, rows::organization)?;
-        Ok(organizations::put(conn, &self.billing, self.caller.organization, &input).await?)
+        match organizations::put(conn, &self.billing, self.caller.organization, &input).await {
+            // Running again would not help: whose the folder is was looked up before.
+            Err(Error::Refused(refusal)) => Err(Stop::Refused(refusal)),
+            put => Ok(put?),
+        }
     }
 
     pub async fn plans(&mut self, conn: &mut Conn) -> Result<(), ImportError> {

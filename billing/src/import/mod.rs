@@ -90,6 +90,8 @@ impl From<BadCell> for Stop {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         match error {
+            // It was free when it was looked up: somebody else has just taken it, and the whole runs again.
+            Error::Refused(Refusal::ExternalIdTaken { .. }) => Stop::Fault(DbError::Contention.into()),
             Error::Refused(refusal) => Stop::Refused(refusal),
             fault => Stop::Fault(fault.into()),
         }
@@ -185,8 +187,8 @@ async fn once(
     Ok(report)
 }
 
-/// A key that was free when it was looked up was taken by somebody at the same moment: from what stands now, the same
-/// row is unchanged or refused with its reason.
+/// A unique key that was free when it was looked up was taken by somebody at the same moment: from what stands now, the
+/// same row is unchanged or refused with its reason.
 fn met_another(error: ImportError) -> ImportError {
     let ImportError::Failed(fault) = &error else { return error };
     match fault.refused_by() {

@@ -30,7 +30,7 @@ impl BadCell {
         BadCell { column: Some(column), reason: reason.to_string() }
     }
 
-    fn row(reason: impl ToString) -> BadCell {
+    pub fn row(reason: impl ToString) -> BadCell {
         BadCell { column: None, reason: reason.to_string() }
     }
 }

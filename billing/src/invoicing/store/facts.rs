@@ -49,6 +49,9 @@ pub struct UsageRow {
 
 /// Everything that makes seat-days in `month` for some partners, in the order of partner, customer's and plan's
 /// external ids, subscription, day and recording. `customers` narrows it down.
+///
+/// What is looked up row by row is looked up in the order of customers' ids: a partner's customers lie scattered over the
+/// tables, but those of many partners lie beside each other, so that a page is met once instead of again and again.
 pub async fn usage(
     conn: &mut Conn,
     organization: OrganizationId,
@@ -57,15 +60,18 @@ pub async fn usage(
     month: Month,
 ) -> QueryResult<Vec<UsageRow>> {
     diesel::sql_query(
-        "WITH owned AS MATERIALIZED (
+        "WITH held AS MATERIALIZED (
+             SELECT partner_id, customer_id, owned_from FROM customer_owner
+             WHERE organization_id = $1 AND partner_id = ANY ($2) AND owned_from <= $4
+               AND ($5::uuid[] IS NULL OR customer_id = ANY ($5))
+             ORDER BY customer_id, owned_from
+         ), owned AS MATERIALIZED (
              SELECT o.partner_id, o.customer_id, o.owned_from,
                  greatest(o.owned_from, $3) AS first_day,
                  least($4, (SELECT min(later.owned_from) - 1 FROM customer_owner later
                      WHERE later.organization_id = $1 AND later.customer_id = o.customer_id
                        AND later.owned_from > o.owned_from)) AS last_day
-             FROM customer_owner o
-             WHERE o.organization_id = $1 AND o.partner_id = ANY ($2) AND o.owned_from <= $4
-               AND ($5::uuid[] IS NULL OR o.customer_id = ANY ($5))
+             FROM held o
          )
          SELECT o.partner_id, o.customer_id, s.plan_id, s.id AS subscription_id, p.pricing = 'FLAT' AS flat,
              o.owned_from, greatest(o.first_day, s.starts_on) AS counts_from, least(o.last_day, s.ends_on - 1) AS counts_to,
