@@ -24,10 +24,10 @@ test: prepare ## Run all tests
 	@cargo test --workspace
 
 golden: prepare ## Run the golden cases alone (AVANCE_GOLDEN_DIR names another folder)
-	@cargo test --package tests --test golden
+	@cargo test --quiet --workspace --test golden
 
 bench: prepare ## Measure a large month beside PostgreSQL's own floor
-	@cargo bench --package billing --bench wholesale_month
+	@cargo bench --workspace --bench wholesale_month
 
 schema: ## Write schema.graphql from the code
 	@cargo run --quiet --bin avance -- schema > schema.graphql.new

@@ -1,9 +1,17 @@
 //! Dated stories on PostgreSQL.
 
+#[path = "graphql/client.rs"]
+mod client;
 #[path = "scenarios/corrections.rs"]
 mod corrections;
 #[path = "scenarios/example.rs"]
 mod example;
+#[path = "graphql/golden.rs"]
+mod graphql_golden;
+#[path = "graphql/invoicing.rs"]
+mod graphql_invoicing;
+#[path = "graphql/isolation.rs"]
+mod graphql_isolation;
 #[path = "faults/life.rs"]
 mod life;
 #[path = "scenarios/preview.rs"]

@@ -289,7 +289,10 @@ mod tests {
         let months: Vec<Job> =
             run.due(after, until).unwrap().into_iter().map(|tick| run.planned.job(tick, &zone)).collect();
         let expected = ["2026-07", "2026-08", "2026-09", "2026-10"];
-        assert_eq!(months, expected.map(|month| Job::ContinueRun(RunJob { month: month.parse().unwrap(), pass: None })));
+        assert_eq!(
+            months,
+            expected.map(|month| Job::ContinueRun(RunJob { month: month.parse().unwrap(), pass: None }))
+        );
         let newest = ["2026-11-02T23:10:00Z", "2026-11-03T01:30:00Z", "2026-11-03T12:00:00Z", "2026-11-03T12:00:00Z"];
         for (standing, newest) in Schedule::standing(organization, &zone).iter().zip(newest) {
             assert_eq!(standing.due(after, until).unwrap(), [at(newest)], "{}", standing.key());

@@ -24,16 +24,17 @@ pub async fn everything(app: &App) {
     let [first, second] = &invoices[..] else { panic!("two invoices, not {}", invoices.len()) };
     assert_eq!(app.credit_notes().await.len(), 1, "January cost less");
     app.on("2026-03-05");
-    let paid = pay(app, first, Money::new(first.gross_total_minor + 5_000, first.currency)).await;
+    assert!(payments::overdue(&app.billing, app.organization).await.expect("a look at due dates") > 0);
+    let paid = pay(app, first, dkk(first.gross_total_minor + 5_000)).await;
     pay(app, second, dkk(100)).await;
     payments::reverse_payment(&app.billing, &app.caller(), paid, ReversalReason::Bounced, date("2026-03-05"))
         .await
         .expect("a reversal");
-    pay(app, first, Money::new(first.gross_total_minor + 1, first.currency)).await;
+    // Enough for both, and some is left.
+    pay(app, first, dkk(first.gross_total_minor + second.gross_total_minor)).await;
     let input = NewCreditNote { invoice: second.id, lines: vec![(1, dkk(50))], memo: "Goodwill".to_owned() };
     goodwill::create(&app.billing, &app.caller(), &input).await.expect("a credit note");
     app.on("2026-04-10").run("2026-03", Drafts).await;
-    assert!(payments::overdue(&app.billing, app.organization).await.expect("a look at due dates") > 0);
     // Left for the next run.
     app.seats("more", &subscription, "2026-02-20", Seats::Delta(1)).await;
     app.verify().await;

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use billing::invoicing::run::Goal::Finalized;
 use billing_db::{APP_ROLE, DbError};
 use billing_primitives::OrganizationId;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use tests::source::root;
 use tests::{App, story, world};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
@@ -219,12 +221,28 @@ fn named(statement: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_tables_of_a_statement_are_read() {
+    for (statement, tables) in [
+        (r#"SELECT "plan"."id" FROM "plan" WHERE ("plan"."organization_id" = $1)"#, &["plan"][..]),
+        (r#"SELECT x FROM ("invoice_line" INNER JOIN "invoice" ON true)"#, &["invoice", "invoice_line"]),
+        ("WITH a AS (SELECT FROM customer_owner o) UPDATE job SET x = 1", &["customer_owner", "job"]),
+        (r#"INSERT INTO "event" ("id") VALUES ($1)"#, &["event"]),
+        ("DELETE FROM\n  late_change", &["late_change"]),
+    ] {
+        assert_eq!(named(statement).iter().collect::<Vec<_>>(), tables, "{statement}");
+    }
+}
+
+#[test]
 fn every_statement_names_the_organization() {
     let (db, statements) = world().observed(4);
     let (tables, sent) = world().runtime.block_on(async {
         let app = App::new(db).await;
         everything(&app).await;
         readings(&app).await;
+        let imported = app.importing(&root().join("tests/data/example")).await;
+        imported.on("2025-11-01").run("2025-10", Finalized).await;
+        imported.verify().await;
         (tables().await, statements.take())
     });
     let about = |statement: &String| tables.iter().any(|table| named(statement).contains(table));

@@ -20,7 +20,7 @@ struct Queued {
 }
 
 /// Does what waits in the queue for the organization, and says how many jobs that were.
-async fn work(app: &App) -> usize {
+pub async fn work(app: &App) -> usize {
     let organization = app.organization;
     let queued = app.billing.db.unscoped(async |conn| {
         let taken = diesel::sql_query(
@@ -46,9 +46,7 @@ fn money(minor: i64) -> Value {
 
 /// One partner with ten seats of a plan at 100.00 DKK from 2026-01-01; returns the ids of partner and customer.
 async fn set_up(program: &Program) -> (Value, Value) {
-    let tier = |code: &str, from_users: i64, discount_bps: i64| {
-        json!({ "code": code, "name": code, "fromUsers": from_users, "discountBps": discount_bps })
-    };
+    let tier = |code: &str, from_users: i64, discount_bps: i64| json!({ "code": code, "name": code, "fromUsers": from_users, "discountBps": discount_bps });
     let tiers = json!([tier("REGISTRERET", 0, 1500), tier("PREMIER", 1000, 4000)]);
     program.done("publishTierTable", "__typename", json!({ "effectiveFrom": "2026-01", "tiers": tiers })).await;
     let plan = json!({ "externalId": "pro", "name": "Pro", "pricing": "PER_SEAT" });
@@ -216,9 +214,7 @@ async fn payments_settle_it(program: &Program, partner: &Value) {
     program.done("reversePayment", "payment { reverses { id } }", reverse("2026-02-03")).await;
     assert_eq!(cash(program).await, ("PARTIALLY_PAID".to_owned(), 50_000));
 
-    let credit = |minor: i64| {
-        json!({ "invoice": id, "lines": [{ "lineNumber": 1, "amount": money(minor) }], "memo": "Kulance" })
-    };
+    let credit = |minor: i64| json!({ "invoice": id, "lines": [{ "lineNumber": 1, "amount": money(minor) }], "memo": "Kulance" });
     for (minor, code) in [(85_001, "CREDIT_EXCEEDS_LINE"), (0, "AMOUNT_NOT_POSITIVE")] {
         let refused = program.refused("createCreditNote", credit(minor)).await;
         assert_eq!(refused, (code.to_owned(), json!(["input", "lines"])));
@@ -229,7 +225,8 @@ async fn payments_settle_it(program: &Program, partner: &Value) {
     let wide = program.refused("closeDifference", json!({ "invoice": id })).await;
     assert_eq!(wide, ("ABOVE_TOLERANCE".to_owned(), json!(["input", "invoice"])));
     let given_up = json!({ "invoice": id, "reason": "Konkurs" });
-    let given_up = program.done("writeOffInvoice", "invoice { paymentStatus settlement { writtenOff { minor } } }", given_up);
+    let given_up =
+        program.done("writeOffInvoice", "invoice { paymentStatus settlement { writtenOff { minor } } }", given_up);
     assert_eq!(
         given_up.await["invoice"],
         json!({ "paymentStatus": "UNCOLLECTIBLE", "settlement": { "writtenOff": { "minor": 37_500 } } })
@@ -269,7 +266,11 @@ async fn everything_can_be_looked_up(program: &Program, partner: &Value) {
     let mut kinds: Vec<&str> = kinds.collect();
     kinds.sort_unstable();
     let expected = [
-        "credit_note.finalized", "invoice.finalized", "invoice.paid", "payment.recorded", "payment.recorded",
+        "credit_note.finalized",
+        "invoice.finalized",
+        "invoice.paid",
+        "payment.recorded",
+        "payment.recorded",
         "payment.reversed",
     ];
     assert_eq!(kinds, expected);

@@ -203,7 +203,9 @@ fn refused(rows: &[Refused]) -> Table {
 
 /// An amount for programs.
 pub fn money(amount: Money) -> Value {
-    json!({ "amount": amount.to_string(), "minor": amount.minor, "currency": amount.currency })
+    let shown = amount.to_string();
+    let decimal = shown.split_once(' ').map_or(shown.as_str(), |(decimal, _)| decimal);
+    json!({ "amount": decimal, "minor": amount.minor, "currency": amount.currency })
 }
 
 /// The head of an invoice for programs.

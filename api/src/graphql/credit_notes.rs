@@ -263,7 +263,11 @@ impl CreditNoteMutation {
     }
 }
 
-async fn note(billing: &Billing, organization: OrganizationId, id: CreditNoteId) -> Result<documents::CreditNote, Error> {
+async fn note(
+    billing: &Billing,
+    organization: OrganizationId,
+    id: CreditNoteId,
+) -> Result<documents::CreditNote, Error> {
     let found = invoicing::credit_notes_by_ids(billing, organization, &[id]).await?.pop();
     found.ok_or_else(|| Error::Corrupt(format!("{id} was made and does not exist")))
 }

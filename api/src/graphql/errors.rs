@@ -102,7 +102,8 @@ impl From<&Refusal> for UserError {
 
 /// Puts errors about a field where a mutation's input has it: amounts carry their currency, lists their items.
 pub fn place(errors: &mut [UserError], field: &str, path: &[&str]) {
-    let is_at = |error: &&mut UserError| error.field.as_ref().and_then(|path| path.get(1)).is_some_and(|at| at == field);
+    let is_at =
+        |error: &&mut UserError| error.field.as_ref().and_then(|path| path.get(1)).is_some_and(|at| at == field);
     for error in errors.iter_mut().filter(is_at) {
         let path = path.iter().map(|part| (*part).to_owned());
         error.field = Some(std::iter::once("input".to_owned()).chain(path).collect());

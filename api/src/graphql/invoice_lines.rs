@@ -219,9 +219,8 @@ impl Loader<InvoiceLineId> for Rows {
     async fn load(&self, keys: &[InvoiceLineId]) -> Result<HashMap<InvoiceLineId, Self::Value>, Self::Error> {
         let keys: Vec<(InvoiceId, i32)> = keys.iter().map(|key| (key.invoice, key.number)).collect();
         let rows = invoicing::lines_by_numbers(&self.billing, self.organization, &keys).await?;
-        let named = |row: documents::InvoiceLine| {
-            (InvoiceLineId { invoice: row.invoice_id, number: row.line_number }, row)
-        };
+        let named =
+            |row: documents::InvoiceLine| (InvoiceLineId { invoice: row.invoice_id, number: row.line_number }, row);
         Ok(rows.into_iter().map(named).collect())
     }
 }

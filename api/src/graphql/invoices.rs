@@ -313,9 +313,7 @@ impl InvoiceQuery {
         let scope = Scope::of(ctx)?;
         let found = match (id, number) {
             (Some(id), None) => scope.find::<InvoiceId>(&id).await?,
-            (None, Some(number)) => {
-                invoicing::invoice_by_number(&scope.billing, scope.organization(), &number).await?
-            }
+            (None, Some(number)) => invoicing::invoice_by_number(&scope.billing, scope.organization(), &number).await?,
             _ => return Err(Code::BadUserInput.error("give id or number, one of the two")),
         };
         Ok(found.map(Invoice::from))

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 use billing::invoicing::{self, documents};
-use billing::{Billing, audit, books, catalog, customers, events, keys, organizations, partners, payments, retail, subscriptions, tiers};
+use billing::{
+    Billing, audit, books, catalog, customers, events, keys, organizations, partners, payments, retail, subscriptions,
+    tiers,
+};
 use billing_primitives::{
     ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId,
     OrganizationId, PartnerId, PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId,

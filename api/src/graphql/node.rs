@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use billing_primitives::{
-    ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId, OrganizationId, PartnerId,
-    PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId, SubscriptionId, TierPinId,
-    TierTableId,
+    ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId,
+    OrganizationId, PartnerId, PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId,
+    SubscriptionId, TierPinId, TierTableId,
 };
 
 use super::api_keys::ApiKey;

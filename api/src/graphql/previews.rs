@@ -307,8 +307,7 @@ impl PreviewQuery {
         let scope = Scope::of(ctx)?;
         let partner = partner.map(|partner| id("partner", "partner", &partner)).transpose()?;
         let list = List::of("billingRunPreview", scope.organization(), first, after.as_deref())?;
-        let slice =
-            invoicing::preview(&scope.billing, scope.organization(), month.into(), partner, &list.page).await?;
+        let slice = invoicing::preview(&scope.billing, scope.organization(), month.into(), partner, &list.page).await?;
         list.connection(slice, |computed| computed.partner.external_id.clone())
     }
 }

@@ -172,11 +172,7 @@ pub struct RetailPart {
 
 impl From<Part> for RetailPart {
     fn from(part: Part) -> Self {
-        RetailPart {
-            unit_price: part.unit_price.into(),
-            seat_days: Count(part.seat_days),
-            amount: part.amount.into(),
-        }
+        RetailPart { unit_price: part.unit_price.into(), seat_days: Count(part.seat_days), amount: part.amount.into() }
     }
 }
 

@@ -141,9 +141,7 @@ impl RunQuery {
         let scope = Scope::of(ctx)?;
         let found = match (id, month) {
             (Some(id), None) => scope.find::<BillingRunId>(&id).await?,
-            (None, Some(month)) => {
-                invoicing::run_of_month(&scope.billing, scope.organization(), month.into()).await?
-            }
+            (None, Some(month)) => invoicing::run_of_month(&scope.billing, scope.organization(), month.into()).await?,
             _ => return Err(Code::BadUserInput.error("give id or month, one of the two")),
         };
         Ok(found.map(BillingRun::from))

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::iter;
 
 use billing_primitives::{BasisPoints, Month, OrganizationId, TierTableId, Timestamp, text_enum};
-use diesel::prelude::*;
+use diesel::{Insertable, Queryable, Selectable};
 
 use super::{NewTier, NewTierTable};
 use crate::error::Refusal;

@@ -1,0 +1,334 @@
+//! Another organization's ids are answered as ids that nobody has: for every query and every mutation that takes one.
+//!
+//! What is asked is generated from the schema, so that a new argument is asked for, too.
+
+use std::collections::BTreeMap;
+
+use billing::catalog::Pricing;
+use billing::invoicing::run::Goal;
+use serde_json::{Map, Value, json};
+use tests::{App, dkk, story};
+use uuid::Uuid;
+
+use crate::client::Program;
+
+/// One object of each kind, by the prefix of its id.
+type Ids = BTreeMap<String, String>;
+
+const SCHEMA: &str = "{ __schema { types { kind name
+    inputFields { name defaultValue type { ...T } }
+    fields { name args { name defaultValue type { ...T } } type { ...T } } enumValues { name } } } }
+    fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
+
+/// An organization with something of everything.
+async fn populated(app: &App, program: &Program) -> Ids {
+    app.tiers("2026-01").await;
+    let plan = app.plan("pro", Pricing::PerSeat).await;
+    app.prices("2025-01-01", &[(&plan, dkk(9_995))]).await;
+    let partner = app.partner("P-1").await;
+    let customer = app.customer("C-1", Some(partner.id)).await;
+    app.subscribe("S-1", &customer, &plan, "2026-01-01", 3).await;
+    let (partner, plan) = (partner.id.to_string(), plan.id.to_string());
+    let price = json!({ "minor": 20_000, "currency": "DKK" });
+    let retail = json!({ "partner": partner, "plan": plan, "effectiveOn": "2026-01-01", "unitPrice": price });
+    program.done("setRetailPrice", "__typename", retail).await;
+    let pin = json!({ "partner": partner, "fromMonth": "2026-02", "tier": "PREMIER", "reason": "Aftale" });
+    program.done("pinTier", "__typename", pin).await;
+    app.on("2026-02-01").run("2026-01", Goal::Finalized).await;
+    let invoice = app.invoices().await.remove(0).id.to_string();
+    let amount = json!({ "minor": 100, "currency": "DKK" });
+    let payment = json!({ "invoice": invoice, "amount": amount, "receivedOn": "2026-02-01" });
+    program.done("recordPayment", "__typename", payment).await;
+    let note = json!({ "invoice": invoice, "lines": [{ "lineNumber": 1, "amount": amount }], "memo": "Kulance" });
+    program.done("createCreditNote", "__typename", note).await;
+    let query = "query ($partner: ID!) {
+        organization { id } partners { nodes { id } } customers { nodes { id } } plans { nodes { id } }
+        priceLists { nodes { id versions { id } } } subscriptions { nodes { id seatChanges { nodes { id } } } }
+        tierTables { nodes { id } } tierPins(partner: $partner) { nodes { id } } billingRuns { nodes { id } }
+        invoices { nodes { id lines { nodes { id } } } } creditNotes { nodes { id } } payments { nodes { id } }
+        retailPrices(partner: $partner) { nodes { id } } ledgerAccounts { nodes { id } } events { nodes { id } }
+        auditEntries { nodes { id } } apiKeys { nodes { id } } }";
+    let mut ids = Ids::new();
+    collect(&program.data(query, json!({ "partner": partner })).await, &mut ids);
+    ids
+}
+
+fn collect(value: &Value, ids: &mut Ids) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, ids)),
+        Value::Object(fields) => {
+            if let Some(id) = fields.get("id").and_then(Value::as_str) {
+                let (prefix, _) = id.split_once('_').unwrap();
+                ids.entry(prefix.to_owned()).or_insert_with(|| id.to_owned());
+            }
+            fields.values().for_each(|field| collect(field, ids));
+        }
+        _ => {}
+    }
+}
+
+/// An id of the same form that nobody has.
+fn nobodys(id: &str) -> String {
+    let hex = Uuid::now_v7().simple().to_string();
+    let mut parts: Vec<&str> = id.split('_').collect();
+    parts[1] = &hex;
+    parts.join("_")
+}
+
+/// The schema, as far as questions are made of it.
+struct Schema(BTreeMap<String, Value>);
+
+/// A value of a question: where an id stands, and what it is for.
+struct Question {
+    /// Such as `recordPayment(input.invoice)`.
+    name: String,
+    text: String,
+    variables: Value,
+    /// The place of the id in the variables, as a JSON pointer.
+    at: String,
+}
+
+impl Schema {
+    async fn of(program: &Program) -> Schema {
+        let told = program.data(SCHEMA, json!({})).await;
+        let types = told["__schema"]["types"].as_array().unwrap();
+        Schema(types.iter().map(|ty| (ty["name"].as_str().unwrap().to_owned(), ty.clone())).collect())
+    }
+
+    fn fields(&self, ty: &str) -> &[Value] {
+        self.0[ty]["fields"].as_array().unwrap()
+    }
+
+    /// A value that passes the type; ids are the asker's own, by what the argument is called.
+    fn sample(&self, name: &str, ty: &Value, own: &Ids) -> Value {
+        match ty["kind"].as_str().unwrap() {
+            "NON_NULL" => self.sample(name, &ty["ofType"], own),
+            "LIST" => json!([self.sample(name, &ty["ofType"], own)]),
+            "ENUM" => self.0[ty["name"].as_str().unwrap()]["enumValues"][0]["name"].clone(),
+            "INPUT_OBJECT" => self.object(ty["name"].as_str().unwrap(), own),
+            _ => match ty["name"].as_str().unwrap() {
+                "ID" => json!(own[kind_of(name)]),
+                "Boolean" => json!(true),
+                "Int" | "Count" | "MinorUnits" => json!(1),
+                "Currency" => json!("DKK"),
+                "Date" => json!("2026-02-01"),
+                "DateTime" => json!("2026-02-01T00:00:00Z"),
+                "Month" => json!("2026-02"),
+                "Rate" => json!("7.46"),
+                "String" => json!("DK"),
+                other => panic!("what is a value of {other}?"),
+            },
+        }
+    }
+
+    fn object(&self, ty: &str, own: &Ids) -> Value {
+        let fields = self.0[ty]["inputFields"].as_array().unwrap().iter();
+        let needed = fields.filter(|field| field["type"]["kind"] == "NON_NULL" && field["defaultValue"].is_null());
+        let member = |field: &Value| {
+            let name = field["name"].as_str().unwrap();
+            (name.to_owned(), self.sample(name, &field["type"], own))
+        };
+        Value::Object(needed.map(member).collect())
+    }
+
+    /// One question for each id that a field of `root` takes.
+    fn questions(&self, root: &str, own: &Ids) -> Vec<Question> {
+        let mut all = Vec::new();
+        for field in self.fields(root) {
+            for path in self.id_paths(field["args"].as_array().unwrap()) {
+                all.push(self.question(root, field, &path, own));
+            }
+        }
+        all
+    }
+
+    /// Where ids stand below some arguments or input fields.
+    fn id_paths(&self, members: &[Value]) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        for member in members {
+            let (name, (inner, list)) = (member["name"].as_str().unwrap().to_owned(), named(&member["type"]));
+            let begin = if list { vec![name, "0".to_owned()] } else { vec![name] };
+            match &self.0[inner]["inputFields"] {
+                _ if inner == "ID" => paths.push(begin),
+                Value::Array(fields) => {
+                    paths.extend(self.id_paths(fields).into_iter().map(|rest| [begin.clone(), rest].concat()));
+                }
+                _ => {}
+            }
+        }
+        paths
+    }
+
+    fn question(&self, root: &str, field: &Value, path: &[String], own: &Ids) -> Question {
+        let name = field["name"].as_str().unwrap();
+        let needs = |arg: &&Value| {
+            arg["name"] == path[0].as_str() || (arg["type"]["kind"] == "NON_NULL" && arg["defaultValue"].is_null())
+        };
+        let args: Vec<&Value> = field["args"].as_array().unwrap().iter().filter(needs).collect();
+        let mut variables = Map::new();
+        let (mut declared, mut given) = (Vec::new(), Vec::new());
+        for arg in args {
+            let name = arg["name"].as_str().unwrap();
+            declared.push(format!("${name}: {}", written(&arg["type"])));
+            given.push(format!("{name}: ${name}"));
+            let value = if name == "id" { json!("") } else { self.sample(name, &arg["type"], own) };
+            variables.insert(name.to_owned(), value);
+        }
+        let operation = if root == "Mutation" { "mutation" } else { "query" };
+        let selection = self.selection(named(&field["type"]).0);
+        let text = format!("{operation} ({}) {{ {name}({}) {selection} }}", declared.join(", "), given.join(", "));
+        let at = format!("/{}", path.join("/"));
+        Question { name: format!("{name}({})", path.join(".")), text, variables: Value::Object(variables), at }
+    }
+
+    /// Enough of a type to tell something from nothing.
+    fn selection(&self, ty: &str) -> String {
+        let has = |name: &str| self.fields(ty).iter().any(|field| field["name"] == name);
+        if has("userErrors") {
+            "{ userErrors { code field message } }".to_owned()
+        } else if has("pageInfo") {
+            "{ nodes { __typename } pageInfo { hasNextPage } }".to_owned()
+        } else {
+            "{ __typename }".to_owned()
+        }
+    }
+}
+
+/// The kind of object that an argument of this name means.
+fn kind_of(name: &str) -> &'static str {
+    match name {
+        "partner" | "parent" | "owner" => "par",
+        "customer" => "cus",
+        "plan" => "plan",
+        "subscription" => "sub",
+        "tierTable" => "tie",
+        "pin" => "pin",
+        "invoice" | "subject" => "inv",
+        "payment" => "pay",
+        "key" => "key",
+        other => panic!("what does {other} mean?"),
+    }
+}
+
+/// The named type inside, and whether it is in a list.
+fn named(ty: &Value) -> (&str, bool) {
+    match ty["kind"].as_str().unwrap() {
+        "NON_NULL" => named(&ty["ofType"]),
+        "LIST" => (named(&ty["ofType"]).0, true),
+        _ => (ty["name"].as_str().unwrap(), false),
+    }
+}
+
+fn written(ty: &Value) -> String {
+    match ty["kind"].as_str().unwrap() {
+        "NON_NULL" => format!("{}!", written(&ty["ofType"])),
+        "LIST" => format!("[{}]", written(&ty["ofType"])),
+        _ => ty["name"].as_str().unwrap().to_owned(),
+    }
+}
+
+/// Puts a value where a JSON pointer says; objects on the way there are made.
+fn put(variables: &mut Value, at: &str, value: &str) {
+    let mut place = variables;
+    for part in at.split('/').skip(1) {
+        place = match place {
+            Value::Array(items) => &mut items[part.parse::<usize>().unwrap()],
+            other => {
+                if other.is_null() {
+                    *other = json!({});
+                }
+                other.as_object_mut().unwrap().entry(part).or_insert(Value::Null)
+            }
+        };
+    }
+    *place = json!(value);
+}
+
+/// The answer with the id taken out of its messages.
+async fn answer(program: &Program, question: &Question, id: &str) -> Value {
+    let mut variables = question.variables.clone();
+    put(&mut variables, &question.at, id);
+    let mut answer = program.ask(&question.text, variables).await;
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("extensions");
+    }
+    let written = answer.to_string();
+    let hex = id.split('_').nth(1).unwrap();
+    serde_json::from_str(&written.replace(id, "<id>").replace(hex, "<hex>")).unwrap()
+}
+
+#[test]
+fn foreign_ids_are_answered_as_ids_that_nobody_has() {
+    story(async |app| {
+        let theirs = App::new(app.billing.db.clone()).await;
+        let (program, stranger) = (Program::of(&app).await, Program::of(&theirs).await);
+        let (own, foreign) = (populated(&app, &program).await, populated(&theirs, &stranger).await);
+        assert_eq!(own.keys().collect::<Vec<_>>(), foreign.keys().collect::<Vec<_>>());
+        let schema = Schema::of(&program).await;
+
+        let queries = schema.questions("Query", &own);
+        for question in &queries {
+            for id in foreign.values() {
+                let found = answer(&program, question, id).await;
+                let nothing = answer(&program, question, &nobodys(id)).await;
+                assert_eq!(found, nothing, "{} with {id}", question.name);
+            }
+        }
+        let mutations = schema.questions("Mutation", &own);
+        for question in &mutations {
+            let id = &foreign[kind_of(question.at.rsplit('/').next().unwrap())];
+            let found = answer(&program, question, id).await;
+            let nothing = answer(&program, question, &nobodys(id)).await;
+            assert_eq!(found, nothing, "{} with {id}", question.name);
+            let field = question.name.split('(').next().unwrap();
+            let code = &found["data"][field]["userErrors"][0]["code"];
+            assert_eq!(code, "NOT_FOUND", "{}: {found:#}", question.name);
+        }
+        assert!(queries.len() >= 20 && mutations.len() >= 20, "{} and {}", queries.len(), mutations.len());
+        theirs.verify().await;
+    });
+}
+
+#[test]
+fn every_kind_of_object_is_found_by_its_id_and_only_by_its_organization() {
+    story(async |app| {
+        let theirs = App::new(app.billing.db.clone()).await;
+        let (program, stranger) = (Program::of(&app).await, Program::of(&theirs).await);
+        let own = populated(&app, &program).await;
+        let query = "query ($id: ID!) { node(id: $id) { __typename id } }";
+        let mut kinds = Vec::new();
+        for id in own.values() {
+            let found = program.data(query, json!({ "id": id })).await["node"].take();
+            assert_eq!(&found["id"], id.as_str());
+            kinds.push(found["__typename"].as_str().unwrap().to_owned());
+            assert_eq!(stranger.data(query, json!({ "id": id })).await, json!({ "node": null }), "{id}");
+        }
+        kinds.sort_unstable();
+        let possible = "{ __type(name: \"Node\") { possibleTypes { name } } }";
+        let possible = program.data(possible, json!({})).await["__type"]["possibleTypes"].take();
+        let mut possible: Vec<&str> =
+            possible.as_array().unwrap().iter().map(|ty| ty["name"].as_str().unwrap()).collect();
+        possible.sort_unstable();
+        assert_eq!(kinds, possible);
+    });
+}
+
+#[test]
+fn a_cursor_of_another_organization_leads_nowhere() {
+    story(async |app| {
+        let theirs = App::new(app.billing.db.clone()).await;
+        let (program, stranger) = (Program::of(&app).await, Program::of(&theirs).await);
+        populated(&app, &program).await;
+        populated(&theirs, &stranger).await;
+        for list in ["invoices", "payments", "creditNotes", "billingRuns", "ledgerAccounts", "events", "auditEntries"] {
+            let query =
+                format!("query ($after: String) {{ {list}(first: 1, after: $after) {{ pageInfo {{ endCursor }} }} }}");
+            let mut page = stranger.data(&query, json!({})).await;
+            let cursor = json!({ "after": page[list]["pageInfo"]["endCursor"].take() });
+            assert!(cursor["after"].is_string(), "{list}");
+            stranger.data(&query, cursor.clone()).await;
+            let answer = program.ask(&query, cursor).await;
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{list}");
+        }
+    });
+}
