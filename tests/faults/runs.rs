@@ -6,9 +6,8 @@ use billing::catalog::Pricing;
 use billing::invoicing::documents::{BillingRun, Invoice};
 use billing::invoicing::run::{self, Goal};
 use billing::subscriptions::rules::Seats;
-use diesel_async::SimpleAsyncConnection;
 use rand::RngExt;
-use tests::{App, dkk, month, story, world};
+use tests::{App, console, dkk, month, story, world};
 
 const PARTNERS: usize = 11;
 
@@ -144,15 +143,6 @@ fn an_older_pass_is_refused() {
     });
 }
 
-/// Runs a statement as the owner of the tables, past the application: as somebody with a database console could.
-async fn tamper(app: &App, sql: &str) {
-    use diesel_async::AsyncPgConnection;
-    let (client, connection) = world().owner.connect(tokio_postgres::NoTls).await.unwrap();
-    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await.unwrap();
-    let organization = app.organization.uuid();
-    conn.batch_execute(&format!("SET app.organization = '{organization}'; {sql}")).await.unwrap();
-}
-
 #[test]
 fn verify_sees_what_was_tampered_with() {
     const WALLS_DOWN: &str = "BEGIN; ALTER TABLE {t} NO FORCE ROW LEVEL SECURITY;";
@@ -182,7 +172,7 @@ fn verify_sees_what_was_tampered_with() {
                 "{walls} {change} {clause} organization_id = '{organization}';
                 ALTER TABLE {table} FORCE ROW LEVEL SECURITY; COMMIT;"
             );
-            tamper(&app, &change).await;
+            console(&world().owner, &change).await;
             let report = billing::reconciliation::verify(&app.billing, app.organization).await.unwrap();
             let told: Vec<_> = report.differences().map(|(check, what)| format!("{check}: {what}")).collect();
             assert!(told.iter().any(|what| what.contains(found)), "{table}: {told:?}");

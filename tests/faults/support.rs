@@ -6,25 +6,16 @@ use billing_db::queue::{self, Counts, NewJob};
 use billing_db::{Db, DbError, Settings};
 use billing_primitives::{JobId, OrganizationId, Timestamp};
 use diesel::sql_types;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
+use tests::{console, world};
 use uuid::Uuid;
 
-/// A fresh database on the server that AVANCE_TEST_SERVER names ("host=… port=… user=…").
+/// A fresh database: the queue is one for all organizations, so stories about it cannot share one.
 pub async fn db() -> Db {
-    let server = server();
-    let name = format!("jobs_test_{}", Uuid::now_v7().simple());
-    admin().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-    let settings = Settings::from_url(&format!("{server} dbname={name}")).unwrap();
-    billing_db::migrate(&settings.server).await.unwrap();
-    Db::connect(settings).await.unwrap()
-}
-
-fn server() -> String {
-    std::env::var("AVANCE_TEST_SERVER").expect("AVANCE_TEST_SERVER names a PostgreSQL server")
-}
-
-async fn admin() -> AsyncPgConnection {
-    AsyncPgConnection::establish(&format!("{} dbname=postgres", server())).await.unwrap()
+    let name = format!("queue_{}", Uuid::now_v7().simple());
+    let server = world().database_of_its_own(&name).await;
+    billing_db::migrate(&server).await.unwrap();
+    Db::connect(Settings::new(server)).await.unwrap()
 }
 
 /// Ends every connection to the test's database, as a restart of the server would.
@@ -41,11 +32,9 @@ pub async fn end_all_connections(db: &Db) {
         name.is_some()
     })
     .await;
-    diesel::sql_query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
-        .bind::<sql_types::Text, _>(name.unwrap())
-        .execute(&mut admin().await)
-        .await
-        .unwrap();
+    let name = name.unwrap();
+    let ends = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    console(&world().owner, &ends).await;
 }
 
 pub fn job(kind: &str) -> NewJob {

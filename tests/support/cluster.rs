@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use billing_db::{Database, DatabaseSettings, Db, Observer};
+use billing_db::embedded::SUPERUSER;
+use billing_db::{Database, DatabaseSettings, Db, OWNER_ROLE, Observer};
 use tokio::runtime::Runtime;
+use tokio_postgres::{Config, NoTls};
 
 use crate::app::App;
 
@@ -36,15 +38,18 @@ pub struct World {
     pub runtime: Runtime,
     pub database: Database,
     /// The server as the owner of the tables: for tests that play the attacker or the careless administrator.
-    pub owner: tokio_postgres::Config,
+    pub owner: Config,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+/// Made by a thread of its own: a test that is inside a runtime already may be the first to ask.
+static WORLD: LazyLock<World> = LazyLock::new(|| std::thread::spawn(make).join().expect("a world"));
+
+fn make() -> World {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let database = runtime.block_on(start());
     let owner = database.server.clone();
     World { runtime, database, owner }
-});
+}
 
 pub fn world() -> &'static World {
     &WORLD
@@ -61,6 +66,29 @@ impl World {
         let db = self.runtime.block_on(Db::connect(settings)).expect("a pool");
         (db, statements)
     }
+}
+
+impl World {
+    /// A database of its own on the same server, owned by the owner of the tables and still empty. A private cluster
+    /// takes it away in the end.
+    pub async fn database_of_its_own(&self, name: &str) -> Config {
+        let (admin, owned) = match &self.database.embedded {
+            Some(embedded) => (embedded.config("postgres", SUPERUSER), format!(" OWNER {OWNER_ROLE}")),
+            None => (self.owner.clone(), String::new()),
+        };
+        console(&admin, &format!("CREATE DATABASE {name}{owned}")).await;
+        let mut server = self.owner.clone();
+        server.dbname(name);
+        server
+    }
+}
+
+/// Runs statements past the application: as somebody with a database console could.
+pub async fn console(server: &Config, sql: &str) {
+    let (client, connection) = server.connect(NoTls).await.expect("a connection");
+    let driver = tokio::spawn(connection);
+    client.batch_execute(sql).await.expect("the statements");
+    driver.abort();
 }
 
 /// Tells a story in an organization of its own.

@@ -8,4 +8,4 @@ mod cluster;
 pub mod source;
 
 pub use app::{App, date, dkk, eur, folder_as, month};
-pub use cluster::{Statements, World, story, world};
+pub use cluster::{Statements, World, console, story, world};

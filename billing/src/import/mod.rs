@@ -165,6 +165,7 @@ async fn once(
     organization: OrganizationId,
     progress: &Progress<'_>,
 ) -> Result<Report, ImportError> {
+    store::plan_every_statement(conn).await?;
     let now = billing.clock.now(conn).await?;
     let mut desk = Desk::new(billing, folder, organization, now, progress);
     desk.organization(conn).await?;

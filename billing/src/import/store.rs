@@ -1,4 +1,4 @@
-//! SQL of imports: the external ids that stand already, row by row into memory.
+//! SQL of imports: how the transaction plans its statements, and the external ids that stand already.
 
 use billing_db::Conn;
 use billing_db::schema::{customer, partner, plan, subscription};
@@ -8,6 +8,12 @@ use diesel_async::RunQueryDsl;
 use futures::TryStreamExt;
 
 use super::names::Names;
+
+/// Plans every statement for the tables as they are by then. A plan that is kept would be the one for the small tables
+/// that the transaction began with, and within it nobody counts the rows that it adds.
+pub async fn plan_every_statement(conn: &mut Conn) -> QueryResult<()> {
+    diesel::sql_query("SET LOCAL plan_cache_mode = force_custom_plan").execute(conn).await.map(|_| ())
+}
 
 macro_rules! load {
     ($function:ident, $table:ident, $id:ty) => {
