@@ -1,5 +1,6 @@
 //! Dated stories on PostgreSQL.
 
+#[cfg(test)]
 #[path = "graphql/client.rs"]
 mod client;
 #[path = "scenarios/corrections.rs"]
@@ -8,8 +9,10 @@ mod corrections;
 mod example;
 #[path = "graphql/golden.rs"]
 mod graphql_golden;
+#[cfg(test)]
 #[path = "graphql/invoicing.rs"]
 mod graphql_invoicing;
+#[cfg(test)]
 #[path = "graphql/isolation.rs"]
 mod graphql_isolation;
 #[path = "faults/life.rs"]

@@ -320,7 +320,6 @@ impl InvoiceQuery {
     }
 
     /// Invoices, the ones made last first: all, or those of a partner, a month or a status.
-    #[expect(clippy::too_many_arguments, reason = "each is an argument of the API")]
     async fn invoices(
         &self,
         ctx: &Context<'_>,
