@@ -10,6 +10,8 @@ mod example;
 #[path = "graphql/golden.rs"]
 mod graphql_golden;
 #[cfg(test)]
+#[path = "graphql/idempotency.rs"]
+mod graphql_idempotency;
 #[path = "graphql/invoicing.rs"]
 mod graphql_invoicing;
 #[cfg(test)]

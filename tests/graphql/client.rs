@@ -20,11 +20,16 @@ impl Program {
         Program::over(app, app.billing.clone()).await
     }
 
-    /// As [`Program::of`], answered over `billing`.
-    pub async fn over(app: &App, billing: Billing) -> Program {
+    /// The secret of a new key that may read and write.
+    pub async fn secret_of(app: &App) -> String {
         let new = NewKey { name: "test".to_owned(), scopes: vec![Scope::Read, Scope::Write], expires_at: None };
         let made = keys::create(&app.billing, &app.caller(), &new).await.expect("a key").into_inner();
-        let secret = made.secret.expect("a secret").reveal().to_owned();
+        made.secret.expect("a secret").reveal().to_owned()
+    }
+
+    /// As [`Program::of`], answered over `billing`.
+    pub async fn over(app: &App, billing: Billing) -> Program {
+        let secret = Program::secret_of(app).await;
         let routes = api::server::routes(&billing).expect("routes");
         Program { client: TestClient::new(routes.boxed()), secret }
     }
