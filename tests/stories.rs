@@ -1,5 +1,7 @@
 //! Dated stories on PostgreSQL.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something that it needs is not there")]
+
 #[cfg(test)]
 #[path = "graphql/client.rs"]
 mod client;

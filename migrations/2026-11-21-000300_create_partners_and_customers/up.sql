@@ -45,7 +45,7 @@ CREATE TABLE customer (
 COMMENT ON TABLE customer IS 'The end customer (elsewhere: tenant, workspace)';
 
 CREATE TABLE customer_owner (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     customer_id uuid NOT NULL,
     owned_from date NOT NULL,
     partner_id uuid,

@@ -28,7 +28,7 @@ CREATE UNIQUE INDEX price_list_partner ON price_list (organization_id, partner_i
 COMMENT ON TABLE price_list IS 'List prices in one currency; with a partner: what was agreed with it';
 
 CREATE TABLE price_list_version (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     price_list_id uuid NOT NULL,
     effective_on date NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE price_list_version (
 COMMENT ON TABLE price_list_version IS 'A complete list of prices from a day on, inclusive; replaces the version before it';
 
 CREATE TABLE price (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     price_list_version_id uuid NOT NULL,
     plan_id uuid NOT NULL,
     unit_price_minor bigint NOT NULL CHECK (unit_price_minor >= 0),
@@ -66,7 +66,7 @@ COMMENT ON TABLE tier_table IS 'A version of the wholesale tiers, from the first
 COMMENT ON COLUMN tier_table.indicative IS 'Not confirmed yet: drafts may be made under it, finalizing is refused';
 
 CREATE TABLE tier (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     tier_table_id uuid NOT NULL,
     code text NOT NULL,
     name text NOT NULL,
@@ -79,7 +79,7 @@ CREATE TABLE tier (
 COMMENT ON TABLE tier IS 'One wholesale level; its rank is the order of from_users';
 
 CREATE TABLE tier_pin (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     partner_id uuid NOT NULL,
     from_month date NOT NULL CHECK (extract(day FROM from_month) = 1),
@@ -94,7 +94,7 @@ CREATE INDEX tier_pin_partner ON tier_pin (organization_id, partner_id, from_mon
 COMMENT ON TABLE tier_pin IS 'A tier held by decision from month to month, both included; the pin made last wins';
 
 CREATE TABLE tier_evaluation (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     partner_id uuid NOT NULL,
     month date NOT NULL CHECK (extract(day FROM month) = 1),
     tier_table_id uuid NOT NULL,

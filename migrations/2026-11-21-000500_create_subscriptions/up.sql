@@ -1,5 +1,5 @@
 CREATE TABLE subscription (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     external_id text COLLATE "C" NOT NULL,
     customer_id uuid NOT NULL,
@@ -19,7 +19,7 @@ COMMENT ON TABLE subscription IS 'A customer''s plan over time';
 COMMENT ON COLUMN subscription.ends_on IS 'First day that is not billed';
 
 CREATE TABLE seat_change (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     external_id text COLLATE "C" NOT NULL,
     subscription_id uuid NOT NULL,
@@ -38,7 +38,7 @@ COMMENT ON TABLE seat_change IS 'A dated change of a subscription''s seats: a ne
 COMMENT ON COLUMN seat_change.sequence IS 'Order of recording within the subscription';
 
 CREATE TABLE retail_price (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     partner_id uuid NOT NULL,
     plan_id uuid NOT NULL,

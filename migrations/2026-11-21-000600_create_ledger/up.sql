@@ -24,7 +24,7 @@ COMMENT ON TABLE ledger_transaction IS 'One business fact in the books; a fact i
 COMMENT ON COLUMN ledger_transaction.source IS 'Id of the fact, such as an invoice or a payment';
 
 CREATE TABLE ledger_transfer (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     transaction_id uuid NOT NULL,
     position integer NOT NULL CHECK (position > 0),
     debit_account_id uuid NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE ledger_block (
 COMMENT ON TABLE ledger_block IS 'A sealed block of ledger and audit rows; each hash covers the one before it';
 
 CREATE TABLE ledger_sealed (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     entry_kind text NOT NULL CHECK (entry_kind IN ('TRANSACTION', 'AUDIT')),
     entry_id uuid NOT NULL,
     block_number bigint NOT NULL,

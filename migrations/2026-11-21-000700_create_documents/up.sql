@@ -19,7 +19,7 @@ COMMENT ON COLUMN billing_run.done_through IS 'External id of the last partner d
 COMMENT ON COLUMN billing_run.issue_date IS 'Fixed when finalizing begins';
 
 CREATE TABLE billing_run_refusal (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     billing_run_id uuid NOT NULL,
     partner_id uuid NOT NULL,
     code text NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE billing_run_refusal (
 COMMENT ON TABLE billing_run_refusal IS 'A partner that the last pass left out, with the reason';
 
 CREATE TABLE invoice (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     billing_run_id uuid NOT NULL,
     partner_id uuid NOT NULL,
@@ -74,7 +74,7 @@ COMMENT ON COLUMN invoice.trace IS 'How the tier and the totals came about';
 COMMENT ON COLUMN invoice.content_hash IS 'SHA-256 over header, parties and lines in canonical form';
 
 CREATE TABLE invoice_line (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
     line_number integer NOT NULL CHECK (line_number > 0),
     kind text NOT NULL CHECK (kind IN ('USAGE', 'ADJUSTMENT')),
@@ -104,7 +104,7 @@ COMMENT ON COLUMN invoice_line.gross_minor IS 'At list price; of an adjustment, 
 COMMENT ON COLUMN invoice_line.trace IS 'What the line was computed from, stored when it was computed';
 
 CREATE TABLE invoice_vat (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
     vat_category text NOT NULL CHECK (vat_category IN ('S', 'AE', 'O')),
     vat_bps integer NOT NULL CHECK (vat_bps BETWEEN 0 AND 10000),
@@ -118,7 +118,7 @@ CREATE TABLE invoice_vat (
 COMMENT ON TABLE invoice_vat IS 'VAT once per category and rate of a document';
 
 CREATE TABLE credit_note (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     invoice_id uuid NOT NULL,
     partner_id uuid NOT NULL,
@@ -155,7 +155,7 @@ CREATE INDEX credit_note_partner ON credit_note (organization_id, partner_id);
 COMMENT ON TABLE credit_note IS 'Takes back part of one finalized invoice; amounts are positive (golden rule R10)';
 
 CREATE TABLE credit_note_line (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     credit_note_id uuid NOT NULL,
     line_number integer NOT NULL CHECK (line_number > 0),
     invoice_id uuid NOT NULL,
@@ -173,7 +173,7 @@ CREATE INDEX credit_note_line_credited ON credit_note_line (organization_id, inv
 COMMENT ON TABLE credit_note_line IS 'What is taken back of one invoice line, never more than is left of it';
 
 CREATE TABLE late_change (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     customer_id uuid NOT NULL,
     plan_id uuid NOT NULL,
     partner_id uuid NOT NULL,

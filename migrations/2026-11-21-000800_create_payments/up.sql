@@ -1,5 +1,5 @@
 CREATE TABLE settlement (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
     partner_id uuid NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -28,7 +28,7 @@ COMMENT ON COLUMN settlement.to_balance_minor IS 'What exceeded the amount due a
 COMMENT ON COLUMN settlement.written_off_minor IS 'Given up by hand, less what came in after all; in bad debts stands the part that is due';
 
 CREATE TABLE payment (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     external_id text COLLATE "C",
     invoice_id uuid NOT NULL,
@@ -55,7 +55,7 @@ COMMENT ON TABLE payment IS 'Money that came in for an invoice, or (reverses_pay
 COMMENT ON COLUMN payment.received_on IS 'Of a reversal: the day on which the money went back';
 
 CREATE TABLE settlement_entry (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     id uuid NOT NULL,
     sequence bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     partner_id uuid NOT NULL,
@@ -84,7 +84,7 @@ COMMENT ON COLUMN settlement_entry.recovered_minor IS 'How much of a write-off t
 COMMENT ON COLUMN settlement_entry.source IS 'Id of the payment, credit note or invoice that caused the step, else the step''s own';
 
 CREATE TABLE credit_balance (
-    organization_id uuid NOT NULL REFERENCES organization,
+    organization_id uuid NOT NULL,
     partner_id uuid NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     balance_minor bigint NOT NULL CHECK (balance_minor >= 0),

@@ -115,6 +115,7 @@ fn temporary_folder() -> PathBuf {
 }
 
 /// Its standard input is a pipe that this process holds open: the pipe ends with the process, by whatever death.
+#[expect(clippy::zombie_processes, reason = "it outlives this process, which it waits for")]
 fn watch(data: &Path) {
     const SCRIPT: &str = r#"cat >/dev/null
         pid=$(head -n 1 "$1/postgres/postmaster.pid" 2>/dev/null) || pid=

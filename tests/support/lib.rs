@@ -3,6 +3,8 @@
 //! Organizations are independent, so stories run beside each other in one database. `AVANCE_TEST_DATABASE_URL` names a
 //! server to use instead of the private cluster.
 
+#![expect(clippy::expect_used, reason = "a test ends where something that it needs is not there")]
+
 mod app;
 mod cluster;
 pub mod source;

@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::events::{self, NewEvent};
 use crate::organizations::rules::{external_id, text};
-use crate::{Applied, Billing, Put, audit, chart, organizations, partners};
+use crate::{Applied, Billing, audit, chart, organizations, partners};
 
 /// Records money that came in for an invoice. What exceeds it pays the partner's oldest open invoices, and what is left
 /// stays in its credit balance; a write-off is taken back up to the amount.
@@ -78,37 +78,6 @@ async fn pay(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &NewPay
         "externalId": payment.external_id, "method": payment.method, "reference": payment.reference });
     audit::record(conn, caller, now, "payment.record", payment.id, details).await?;
     Ok(payment)
-}
-
-/// Puts a payment of an import: the same one twice is one.
-///
-/// # Errors
-/// As [`record_payment`]; [`Refusal::Invalid`] without an external id; [`Refusal::DiffersFromRecorded`].
-pub(crate) async fn put(
-    conn: &mut Conn,
-    billing: &Billing,
-    caller: &Caller,
-    input: &NewPayment,
-) -> Result<Put<PaymentId>, Error> {
-    let Some(external_id) = &input.external_id else {
-        return Err(Refusal::invalid("externalId", "an imported payment needs one").into());
-    };
-    let Some(known) = store::by_external_id(conn, caller.organization, external_id).await? else {
-        return Ok(Put::Made(pay(conn, billing, caller, input).await?.id));
-    };
-    let fields = [
-        ("invoice", known.invoice_id == input.invoice),
-        ("amount", known.amount() == input.amount),
-        ("receivedOn", known.received_on == input.received_on),
-        ("method", known.method == input.method),
-        ("reference", known.reference == reference(&input.reference)?),
-    ];
-    match fields.into_iter().find(|(_, same)| !same) {
-        None => Ok(Put::Unchanged(known.id)),
-        Some((field, _)) => {
-            Err(Refusal::DiffersFromRecorded { what: "payment", external_id: external_id.clone(), field }.into())
-        }
-    }
 }
 
 /// Takes a payment back as a whole. Its invoice is due again; what exceeded the invoice leaves the credit balance, and

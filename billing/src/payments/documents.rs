@@ -118,12 +118,15 @@ async fn vat_left(
     organization: OrganizationId,
     invoices: &[InvoiceId],
 ) -> Result<BTreeMap<InvoiceId, i64>, Error> {
-    let mut notes: BTreeMap<InvoiceId, ((i64, i64), Vec<(i64, i64)>)> = BTreeMap::new();
+    let mut totals: BTreeMap<InvoiceId, (i64, i64)> = BTreeMap::new();
+    let mut notes: BTreeMap<InvoiceId, Vec<(i64, i64)>> = BTreeMap::new();
     for (invoice, net, vat, _, note_net, note_vat) in store::notes_of(conn, organization, invoices).await? {
-        notes.entry(invoice).or_insert(((net, vat), Vec::new())).1.push((note_net, note_vat));
+        totals.insert(invoice, (net, vat));
+        notes.entry(invoice).or_default().push((note_net, note_vat));
     }
-    let left = |(invoice, ((net, vat), notes)): (InvoiceId, ((i64, i64), Vec<(i64, i64)>))| {
-        rules::vat_left(net, vat, &notes).map(|left| (invoice, left))
+    let left = |(invoice, notes): (InvoiceId, Vec<(i64, i64)>)| {
+        let (net, vat) = totals.get(&invoice)?;
+        Some((invoice, rules::vat_left(*net, *vat, &notes)?))
     };
     Ok(notes.into_iter().filter_map(left).collect())
 }

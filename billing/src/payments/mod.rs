@@ -24,7 +24,6 @@ use crate::events::{self, NewEvent};
 use crate::page::{Page, Slice};
 use crate::{Billing, organizations};
 
-pub(crate) use commands::put;
 pub use commands::{
     BalancePayout, close_difference, pay_out_credit_balance, record_payment, reverse_payment, write_off,
 };

@@ -107,18 +107,3 @@ pub async fn list(
         .await?;
     Ok(page.slice(rows))
 }
-
-/// The latest rate of `day` or before, with its day: how old it may be is for the caller to say.
-///
-/// # Errors
-/// Faults of the database.
-pub(crate) async fn latest_on_or_before(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    from: Currency,
-    to: Currency,
-    day: Date,
-) -> Result<Option<(Date, ExchangeRate)>, Error> {
-    let latest = store::latest_on_or_before(conn, organization, from, to, day).await?;
-    Ok(latest.map(|stored| (stored.date, stored.rate)))
-}

@@ -1,7 +1,7 @@
 //! SQL of exchange rates. They are `numeric` in the database and pass as text, exact in both directions.
 
 use billing_db::Conn;
-use billing_primitives::{Currency, Date, OrganizationId};
+use billing_primitives::{Currency, OrganizationId};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date as SqlDate, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
@@ -65,25 +65,4 @@ pub async fn list(
     .bind::<BigInt, _>(page.limit())
     .load(conn)
     .await
-}
-
-pub async fn latest_on_or_before(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    from: Currency,
-    to: Currency,
-    day: Date,
-) -> QueryResult<Option<StoredRate>> {
-    diesel::sql_query(
-        "SELECT date, from_currency, to_currency, rate::text AS rate, source, created_at FROM exchange_rate
-         WHERE organization_id = $1 AND from_currency = $2 AND to_currency = $3 AND date <= $4
-         ORDER BY date DESC LIMIT 1",
-    )
-    .bind::<Uuid, _>(organization)
-    .bind::<Text, _>(from)
-    .bind::<Text, _>(to)
-    .bind::<SqlDate, _>(day)
-    .get_result(conn)
-    .await
-    .optional()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use billing_db::{Conn, DbError};
-use billing_primitives::{CustomerId, Date, OrganizationId, PlanId, SeatChangeId, SubscriptionId, Timestamp};
+use billing_primitives::{CustomerId, OrganizationId, PlanId, SeatChangeId, SubscriptionId, Timestamp};
 use serde_json::json;
 
 use super::rules::{self, SeatFact};
@@ -278,16 +278,11 @@ impl Timelines {
 async fn hold(
     conn: &mut Conn,
     organization: OrganizationId,
-    facts: impl Iterator<Item = (CustomerId, PlanId, Date)>,
+    facts: impl Iterator<Item = late::Fact>,
 ) -> Result<HashMap<CustomerId, Customer>, Error> {
-    let mut earliest: BTreeMap<(CustomerId, PlanId), Date> = BTreeMap::new();
-    for (customer, plan, from) in facts {
-        earliest.entry((customer, plan)).and_modify(|day| *day = from.min(*day)).or_insert(from);
-    }
-    for ((customer, plan), from) in &earliest {
-        late::mark(conn, organization, *customer, *plan, *from).await?;
-    }
-    let ids = distinct(earliest.into_keys().map(|(customer, _)| customer));
+    let facts: Vec<late::Fact> = facts.collect();
+    late::mark(conn, organization, &facts).await?;
+    let ids = distinct(facts.into_iter().map(|(customer, _, _)| customer));
     Ok(by(customers::store::lock_all(conn, organization, &ids).await?, |customer| customer.id))
 }
 

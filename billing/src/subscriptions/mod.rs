@@ -242,7 +242,7 @@ async fn hold(
     plan: PlanId,
     from: Date,
 ) -> Result<Customer, Error> {
-    late::mark(conn, organization, customer, plan, from).await?;
+    late::mark(conn, organization, &[(customer, plan, from)]).await?;
     let locked = customers::store::lock(conn, organization, customer).await?;
     locked.ok_or_else(|| Refusal::not_found("customer", "customer", customer).into())
 }

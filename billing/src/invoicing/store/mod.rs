@@ -7,4 +7,4 @@ pub mod read;
 pub mod runs;
 pub mod write;
 
-pub use late::{last_finalized_month, lock_owners, mark_late};
+pub use late::{Fact, last_finalized_month, lock_owners, mark_late};
