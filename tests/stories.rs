@@ -2,23 +2,26 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something that it needs is not there")]
 
-#[cfg(test)]
+#[path = "scenarios/cash.rs"]
+mod cash;
 #[path = "graphql/client.rs"]
 mod client;
 #[path = "scenarios/corrections.rs"]
 mod corrections;
 #[path = "scenarios/example.rs"]
 mod example;
+#[path = "graphql/doors.rs"]
+mod graphql_doors;
 #[path = "graphql/golden.rs"]
 mod graphql_golden;
-#[cfg(test)]
 #[path = "graphql/idempotency.rs"]
 mod graphql_idempotency;
 #[path = "graphql/invoicing.rs"]
 mod graphql_invoicing;
-#[cfg(test)]
 #[path = "graphql/isolation.rs"]
 mod graphql_isolation;
+#[path = "scenarios/import.rs"]
+mod import;
 #[path = "faults/life.rs"]
 mod life;
 #[path = "scenarios/preview.rs"]

@@ -98,6 +98,21 @@ pub struct VatTotal {
     pub tax: Money,
 }
 
+/// Something that stops nobody and that somebody should look at.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct Warning {
+    /// What programs compare, such as `VAT_NUMBER_UNCHECKED`.
+    pub code: String,
+    /// What people read.
+    pub message: String,
+}
+
+impl From<documents::Warning> for Warning {
+    fn from(row: documents::Warning) -> Self {
+        Warning { code: row.code, message: row.message }
+    }
+}
+
 impl From<documents::InvoiceVat> for VatTotal {
     fn from(row: documents::InvoiceVat) -> Self {
         let money = |minor| billing_primitives::Money::new(minor, row.currency).into();
@@ -187,11 +202,6 @@ impl From<documents::Invoice> for Invoice {
 }
 
 impl Invoice {
-    fn parties(&self) -> Result<documents::Parties, Error> {
-        let broken = |error| Error::Corrupt(format!("parties of {}: {error}", self.row.id));
-        serde_json::from_value(self.row.parties.clone()).map_err(broken)
-    }
-
     async fn settled(&self, ctx: &Context<'_>) -> Result<Option<billing::payments::Settlement>> {
         Ok(Scope::of(ctx)?.list(SettlementsOf(self.row.id)).await?.pop())
     }
@@ -211,12 +221,12 @@ impl Invoice {
 
     /// The organization as it stands on the document.
     async fn seller(&self) -> Result<Party> {
-        Ok(self.parties()?.seller.into())
+        Ok(self.row.parties()?.seller.into())
     }
 
     /// The partner as it stands on the document.
     async fn buyer(&self) -> Result<Party> {
-        Ok(self.parties()?.buyer.into())
+        Ok(self.row.parties()?.buyer.into())
     }
 
     /// Its lines in their order.
@@ -236,6 +246,14 @@ impl Invoice {
     async fn vat(&self, ctx: &Context<'_>) -> Result<Vec<VatTotal>> {
         let totals = Scope::of(ctx)?.list(VatOf(self.row.id)).await?;
         Ok(totals.into_iter().map(VatTotal::from).collect())
+    }
+
+    /// What somebody should look at before the document is sent.
+    async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<Warning>> {
+        let totals = Scope::of(ctx)?.list(VatOf(self.row.id)).await?;
+        let parties = self.row.parties()?;
+        let found = documents::Warning::of_invoice(&parties, totals.iter().map(|total| total.vat_category));
+        Ok(found.into_iter().map(Warning::from).collect())
     }
 
     /// The credit notes that name it, in the order in which they were made.
