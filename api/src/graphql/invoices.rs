@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use billing::invoicing::{self, InvoiceFilter, documents};
-use billing::{Error, vat};
+use billing::vat;
 use billing_primitives::InvoiceId;
 
 use super::connection::{Connection, List};
