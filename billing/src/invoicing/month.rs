@@ -129,11 +129,14 @@ fn usage_lines(
     facts: &PartnerFacts<'_>,
     discount: BasisPoints,
 ) -> Result<Vec<DraftLine>, Refusal> {
+    let mut held = facts.usage.iter().filter(|usage| !usage.segments.is_empty()).peekable();
+    if held.peek().is_none() {
+        return Ok(Vec::new());
+    }
+    let treatment = treatment(setting, facts.partner, setting.month)?;
     let mut lines = Vec::with_capacity(facts.usage.len());
-    for usage in facts.usage.iter().filter(|usage| !usage.segments.is_empty()) {
-        let rated = rate(setting, facts.partner, setting.month, discount, usage)?;
-        let treatment = treatment(setting, facts.partner, setting.month)?;
-        for rated in rated {
+    for usage in held {
+        for rated in rate(setting, facts.partner, setting.month, discount, usage)? {
             let trace = trace::usage(setting.month, discount, &rated);
             lines.push(usage_line(usage, setting.month, discount, treatment, &rated, trace));
         }
