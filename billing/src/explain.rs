@@ -124,6 +124,7 @@ pub fn of_invoice(invoice: &Invoice, vat: &[InvoiceVat]) -> Explanation {
         let tax = Money::new(total.tax_minor, total.currency);
         Explanation::new(format!("VAT {} {}", total.vat_category, total.vat_bps), Some(tax))
             .formula("round(taxable × rate / 10000), once per category and rate")
+            .exact(vat_step(&invoice.trace, total))
             .rule(&["R1", "R4"])
             .input("taxable", Money::new(total.taxable_minor, total.currency))
             .input("rateBps", total.vat_bps.get())
@@ -147,6 +148,15 @@ pub fn of_invoice(invoice: &Invoice, vat: &[InvoiceVat]) -> Explanation {
         whole.parts.push(converted);
     }
     whole
+}
+
+/// The exact VAT of a category and rate, as it was written down when it was computed.
+fn vat_step<'a>(trace: &'a Value, total: &InvoiceVat) -> &'a Value {
+    let steps = trace["vat"].as_array().map_or(&[][..], Vec::as_slice);
+    let of_total = |step: &&Value| {
+        step["category"] == total.vat_category.as_str() && step["taxable"] == total.taxable_minor
+    };
+    steps.iter().find(of_total).map_or(&Value::Null, |step| &step["exact"])
 }
 
 fn of_tier(trace: &Value) -> Explanation {
