@@ -153,9 +153,8 @@ pub fn of_invoice(invoice: &Invoice, vat: &[InvoiceVat]) -> Explanation {
 /// The exact VAT of a category and rate, as it was written down when it was computed.
 fn vat_step<'a>(trace: &'a Value, total: &InvoiceVat) -> &'a Value {
     let steps = trace["vat"].as_array().map_or(&[][..], Vec::as_slice);
-    let of_total = |step: &&Value| {
-        step["category"] == total.vat_category.as_str() && step["taxable"] == total.taxable_minor
-    };
+    let of_total =
+        |step: &&Value| step["category"] == total.vat_category.as_str() && step["taxable"] == total.taxable_minor;
     steps.iter().find(of_total).map_or(&Value::Null, |step| &step["exact"])
 }
 

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod books;
+mod bulk;
 pub mod caller;
 pub mod catalog;
 pub mod chart;

@@ -2,6 +2,7 @@
 //!
 //! Ownership is a row of dated beginnings; each holds until the next one, so no day has two owners.
 
+pub(crate) mod bulk;
 pub mod rules;
 pub(crate) mod store;
 
@@ -12,7 +13,6 @@ use diesel::prelude::*;
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::page::{Page, Slice};
-use crate::put::Put;
 use crate::{Applied, Billing, audit, partners};
 
 /// The end customer (elsewhere: tenant, workspace).
@@ -84,10 +84,14 @@ pub(crate) async fn add(
         return Err(Refusal::ExternalIdTaken { what: "customer", external_id: customer.external_id }.into());
     }
     let ownership = Ownership { customer_id: customer.id, owned_from: input.owned_from, partner_id: input.owner };
-    store::insert_owner(conn, caller.organization, &ownership, now).await?;
-    let details = serde_json::json!({ "externalId": customer.external_id, "owner": ownership });
-    audit::record(conn, caller, now, "customer.create", customer.id, details).await?;
+    store::insert_owners(conn, caller.organization, &[ownership], now).await?;
+    audit::record(conn, caller, now, "customer.create", customer.id, details(&customer, &ownership)).await?;
     Ok(customer)
+}
+
+/// What the audit log says of a new customer.
+fn details(customer: &Customer, ownership: &Ownership) -> serde_json::Value {
+    serde_json::json!({ "externalId": customer.external_id, "owner": ownership })
 }
 
 /// Replaces name and country.
@@ -123,26 +127,6 @@ pub(crate) async fn change(
     let details = serde_json::json!({ "before": before, "after": after });
     audit::record(conn, caller, now, "customer.update", id, details).await?;
     Ok((after, true))
-}
-
-/// Makes the customer, or updates its name and country; who owned it first, and since when, is history.
-///
-/// # Errors
-/// As [`create`]; [`Refusal::DiffersFromRecorded`] for another first owner or day.
-pub(crate) async fn put(
-    conn: &mut Conn,
-    billing: &Billing,
-    caller: &Caller,
-    input: &NewCustomer,
-) -> Result<Put<CustomerId>, Error> {
-    let Some(known) = store::by_external_id(conn, caller.organization, &input.external_id).await? else {
-        return Ok(Put::Made(add(conn, billing, caller, input).await?.id));
-    };
-    let owners = store::owners_of(conn, caller.organization, &[known.id]).await?;
-    rules::same_beginning(&known, owners.first(), input)?;
-    let profile = CustomerProfile { name: input.name.clone(), country: input.country.clone() };
-    let (customer, changed) = change(conn, billing, caller, known.id, &profile).await?;
-    Ok(if changed { Put::Changed(customer.id) } else { Put::Unchanged(customer.id) })
 }
 
 /// A page of customers in the order of their external ids, all of them or those that a partner owns on a day.

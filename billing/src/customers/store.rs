@@ -16,23 +16,31 @@ pub async fn insert(conn: &mut Conn, row: &Customer) -> QueryResult<bool> {
     Ok(written == 1)
 }
 
-pub async fn insert_owner(
+/// Writes the rows whose external ids are free, and says how many.
+pub async fn insert_all(conn: &mut Conn, rows: &[Customer]) -> QueryResult<usize> {
+    diesel::insert_into(customer::table).values(rows).on_conflict_do_nothing().execute(conn).await
+}
+
+pub async fn insert_owners(
     conn: &mut Conn,
     organization: OrganizationId,
-    row: &Ownership,
+    rows: &[Ownership],
     now: Timestamp,
-) -> QueryResult<()> {
-    diesel::insert_into(customer_owner::table)
-        .values((
-            customer_owner::organization_id.eq(organization),
-            customer_owner::customer_id.eq(row.customer_id),
-            customer_owner::owned_from.eq(row.owned_from),
-            customer_owner::partner_id.eq(row.partner_id),
-            customer_owner::created_at.eq(now),
-        ))
-        .execute(conn)
-        .await
-        .map(|_| ())
+) -> Result<(), DbError> {
+    let values: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                customer_owner::organization_id.eq(organization),
+                customer_owner::customer_id.eq(row.customer_id),
+                customer_owner::owned_from.eq(row.owned_from),
+                customer_owner::partner_id.eq(row.partner_id),
+                customer_owner::created_at.eq(now),
+            )
+        })
+        .collect();
+    let written = diesel::insert_into(customer_owner::table).values(values).execute(conn).await?;
+    DbError::expect_rows("customer_owner", rows.len(), written)
 }
 
 pub async fn update(conn: &mut Conn, row: &Customer) -> Result<(), DbError> {
@@ -89,6 +97,19 @@ pub async fn by_external_id(
         .first(conn)
         .await
         .optional()
+}
+
+pub async fn by_external_ids(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    external_ids: &[&str],
+) -> QueryResult<Vec<Customer>> {
+    customer::table
+        .filter(customer::organization_id.eq(organization))
+        .filter(customer::external_id.eq_any(external_ids))
+        .select(Customer::as_select())
+        .load(conn)
+        .await
 }
 
 pub async fn list(

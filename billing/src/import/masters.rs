@@ -1,9 +1,9 @@
-//! Writes organization, plans, partners and customers.
+//! Writes the organization, its plans and its partners.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use billing_db::Conn;
-use billing_primitives::{CustomerId, OrganizationId, PartnerId, PlanId};
+use billing_primitives::{OrganizationId, PartnerId, PlanId};
 
 use super::desk::{Desk, next, parsed};
 use super::files::File;
@@ -11,7 +11,6 @@ use super::rows::{self, PartnerRow};
 use super::table::{BadCell, Line};
 use super::{ImportError, Stop};
 use crate::catalog;
-use crate::customers::{self, NewCustomer};
 use crate::error::{Error, Refusal};
 use crate::organizations;
 use crate::partners::{self, PartnerProfile};
@@ -79,33 +78,6 @@ impl Desk<'_> {
         self.plans.check_new(Some(&input.external_id))?;
         self.ready()?;
         Ok(catalog::plans::put(conn, &self.billing, &self.caller, &input).await?)
-    }
-
-    pub async fn customers(&mut self, conn: &mut Conn) -> Result<(), ImportError> {
-        let Some(mut table) = self.open(File::Customers)? else { return Ok(()) };
-        while let Some(line) = next(&mut table)? {
-            let (name, number) = (line.name("externalId"), line.number);
-            let outcome = self.put_customer(conn, &line).await;
-            let id = self.note(File::Customers, number, outcome)?;
-            self.customers.note(name, number, id);
-            self.tell(&table);
-        }
-        self.done(&table);
-        Ok(())
-    }
-
-    async fn put_customer(&self, conn: &mut Conn, line: &Line<'_>) -> Result<Put<CustomerId>, Stop> {
-        let row = parsed(line, rows::customer)?;
-        self.customers.check_new(Some(&row.external_id))?;
-        self.ready()?;
-        let input = NewCustomer {
-            owner: self.partners.maybe("partnerExternalId", row.partner.as_deref())?,
-            external_id: row.external_id,
-            name: row.name,
-            country: row.country,
-            owned_from: row.owned_from,
-        };
-        Ok(customers::put(conn, &self.billing, &self.caller, &input).await?)
     }
 
     /// Parents may stand behind their children. Written from the top of the trees down, every partner meets ancestors

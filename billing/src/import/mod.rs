@@ -4,6 +4,7 @@
 //! checks come before their writes: a refused row leaves the transaction alive, and reading goes on behind it. The same
 //! folder again changes nothing.
 
+mod batch;
 mod desk;
 mod facts;
 mod files;

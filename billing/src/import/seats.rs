@@ -1,53 +1,71 @@
-//! Writes subscriptions and their seat changes, many rows at once: these are the files that grow.
+//! Writes customers, subscriptions and their seat changes, many rows at once: these are the files that grow.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use billing_db::Conn;
-use billing_primitives::{SeatChangeId, SubscriptionId};
+use billing_primitives::{CustomerId, SeatChangeId, SubscriptionId};
 
+use super::batch::Batch;
 use super::desk::{Desk, next, parsed};
 use super::files::File;
 use super::rows;
 use super::table::Line;
 use super::{ImportError, Stop};
+use crate::customers::{self, NewCustomer};
 use crate::subscriptions::{NewSeatChange, NewSubscription, bulk};
-
-/// Rows that are written at once.
-const AT_ONCE: usize = 500;
-
-/// Rows that wait to be written, no two of one name.
-struct Batch<T> {
-    lines: Vec<u64>,
-    inputs: Vec<T>,
-    names: HashSet<String>,
-}
-
-impl<T> Batch<T> {
-    fn new() -> Self {
-        Batch { lines: Vec::with_capacity(AT_ONCE), inputs: Vec::with_capacity(AT_ONCE), names: HashSet::new() }
-    }
-
-    /// Whether a row of this name has to wait for the next batch.
-    fn is_full_for(&self, name: Option<&str>) -> bool {
-        self.inputs.len() >= AT_ONCE || name.is_some_and(|name| self.names.contains(name))
-    }
-
-    fn push(&mut self, line: u64, name: &str, input: T) {
-        self.lines.push(line);
-        self.inputs.push(input);
-        self.names.insert(name.to_owned());
-    }
-
-    fn take(&mut self) -> (Vec<u64>, Vec<T>) {
-        self.names.clear();
-        (std::mem::take(&mut self.lines), std::mem::take(&mut self.inputs))
-    }
-}
 
 /// The first refused change of each subscription. What comes behind it was meant to follow it.
 type Spoiled = HashMap<SubscriptionId, u64>;
 
 impl Desk<'_> {
+    pub async fn customers(&mut self, conn: &mut Conn) -> Result<(), ImportError> {
+        let Some(mut table) = self.open(File::Customers)? else { return Ok(()) };
+        let mut batch = Batch::new();
+        while let Some(line) = next(&mut table)? {
+            let (name, number) = (line.name("externalId"), line.number);
+            if batch.is_full_for(name) {
+                self.write_customers(conn, &mut batch).await?;
+            }
+            match self.customer(&line) {
+                Ok(input) => batch.push(number, input.external_id.clone(), input),
+                Err(stop) => {
+                    let id = self.note::<CustomerId>(File::Customers, number, Err(stop))?;
+                    self.customers.note(name, number, id);
+                }
+            }
+            self.tell(&table);
+        }
+        self.write_customers(conn, &mut batch).await?;
+        self.done(&table);
+        Ok(())
+    }
+
+    fn customer(&self, line: &Line<'_>) -> Result<NewCustomer, Stop> {
+        let row = parsed(line, rows::customer)?;
+        self.customers.check_new(Some(&row.external_id))?;
+        self.ready()?;
+        Ok(NewCustomer {
+            owner: self.partners.maybe("partnerExternalId", row.partner.as_deref())?,
+            external_id: row.external_id,
+            name: row.name,
+            country: row.country,
+            owned_from: row.owned_from,
+        })
+    }
+
+    async fn write_customers(&mut self, conn: &mut Conn, batch: &mut Batch<NewCustomer>) -> Result<(), ImportError> {
+        let (lines, inputs) = batch.take();
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let puts = customers::bulk::put(conn, &self.billing, &self.caller, &inputs).await?;
+        for ((line, input), put) in lines.into_iter().zip(inputs).zip(puts) {
+            let id = self.note(File::Customers, line, put.map_err(Stop::Refused))?;
+            self.customers.note(Some(&input.external_id), line, id);
+        }
+        Ok(())
+    }
+
     pub async fn subscriptions(&mut self, conn: &mut Conn) -> Result<(), ImportError> {
         let Some(mut table) = self.open(File::Subscriptions)? else { return Ok(()) };
         let mut batch = Batch::new();
@@ -57,7 +75,7 @@ impl Desk<'_> {
                 self.write_subscriptions(conn, &mut batch).await?;
             }
             match self.subscription(&line) {
-                Ok(input) => batch.push(number, &input.external_id.clone(), input),
+                Ok(input) => batch.push(number, input.external_id.clone(), input),
                 Err(stop) => {
                     let id = self.note::<SubscriptionId>(File::Subscriptions, number, Err(stop))?;
                     self.subscriptions.note(name, number, id);
@@ -112,7 +130,7 @@ impl Desk<'_> {
             }
             let number = line.number;
             match self.seat_change(&line, &spoiled) {
-                Ok(input) => batch.push(number, &input.external_id.clone(), input),
+                Ok(input) => batch.push(number, input.external_id.clone(), input),
                 Err(stop) => {
                     self.note::<SeatChangeId>(File::SeatChanges, number, Err(stop))?;
                     if let Some(id) = line.name("subscriptionExternalId").and_then(|name| self.subscriptions.id(name)) {

@@ -36,6 +36,18 @@ pub async fn lock(conn: &mut Conn, organization: OrganizationId, id: PartnerId) 
         .optional()
 }
 
+/// Locks them in the order of their ids.
+pub async fn lock_all(conn: &mut Conn, organization: OrganizationId, ids: &[PartnerId]) -> QueryResult<Vec<Partner>> {
+    partner::table
+        .filter(partner::organization_id.eq(organization))
+        .filter(partner::id.eq_any(ids))
+        .order(partner::id)
+        .select(Partner::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await
+}
+
 pub async fn by_ids(conn: &mut Conn, organization: OrganizationId, ids: &[PartnerId]) -> QueryResult<Vec<Partner>> {
     partner::table
         .filter(partner::organization_id.eq(organization))

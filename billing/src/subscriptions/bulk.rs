@@ -4,14 +4,14 @@
 //! refused leaves the others alone, and only what has passed every check is written.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
 
-use billing_db::{Conn, DbError};
+use billing_db::Conn;
 use billing_primitives::{CustomerId, OrganizationId, PlanId, SeatChangeId, SubscriptionId, Timestamp};
 use serde_json::json;
 
 use super::rules::{self, SeatFact};
 use super::{NewSeatChange, NewSubscription, SeatChange, Subscription, start_id, store};
+use crate::bulk::{Puts, all_new, by, distinct, group, or_refused};
 use crate::caller::Caller;
 use crate::catalog::{self, Plan};
 use crate::customers::{self, Customer, Ownership};
@@ -20,9 +20,6 @@ use crate::invoicing::late;
 use crate::organizations::rules::external_id;
 use crate::put::Put;
 use crate::{Billing, audit};
-
-/// What became of each input, in their order.
-pub(crate) type Puts<Id> = Vec<Result<Put<Id>, Refusal>>;
 
 /// Makes subscriptions, or moves their ends; customer, plan, start and first seats are history. No two inputs may have
 /// one external id.
@@ -294,38 +291,6 @@ async fn plans(
     Ok(by(catalog::store::plans_by_ids(conn, organization, &distinct(ids)).await?, |plan| plan.id))
 }
 
-/// Refused by a unique key after it was looked up: somebody else has just written it, and the whole is run again.
-fn all_new(expected: usize, written: usize) -> Result<(), Error> {
-    if expected == written { Ok(()) } else { Err(DbError::Contention.into()) }
-}
-
-fn or_refused<T>(result: Result<T, Error>) -> Result<Result<T, Refusal>, Error> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Error::Refused(refusal)) => Ok(Err(refusal)),
-        Err(fault) => Err(fault),
-    }
-}
-
 fn taken(what: &'static str, external_id: &str) -> Refusal {
     Refusal::ExternalIdTaken { what, external_id: external_id.to_owned() }
-}
-
-fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut values: Vec<T> = values.collect();
-    values.sort_unstable();
-    values.dedup();
-    values
-}
-
-fn by<K: Eq + Hash, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, T> {
-    rows.into_iter().map(|row| (key(&row), row)).collect()
-}
-
-fn group<K: Eq + Hash, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {
-    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
-    for row in rows {
-        groups.entry(key(&row)).or_default().push(row);
-    }
-    groups
 }
