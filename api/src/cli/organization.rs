@@ -82,9 +82,6 @@ pub async fn run(config: &Config, command: OrganizationCommand, output: Output) 
 }
 
 async fn create(config: &Config, args: CreateArgs, output: Output) -> Result<(), Failure> {
-    if let Some(cron) = &args.run_schedule {
-        jobs::schedule::check_cron(cron).map_err(|error| Failure::usage(format!("--run-schedule: {error}")))?;
-    }
     let input = NewOrganization {
         external_id: args.external_id,
         name: args.name,

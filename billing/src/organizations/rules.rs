@@ -1,6 +1,7 @@
 //! What an organization must have before it can bill. Pure.
 
 use billing_primitives::{OrganizationId, Timestamp};
+use croner::parser::{CronParser, Seconds, Year};
 
 use super::{Mode, NewOrganization, Organization};
 use crate::error::Refusal;
@@ -40,7 +41,7 @@ pub fn organization(id: OrganizationId, input: &NewOrganization, now: Timestamp)
         payment_terms_days: terms_days(input.payment_terms_days)?,
         payment_terms_from: input.payment_terms_from,
         billing_from: input.billing_from,
-        run_schedule: input.run_schedule.clone(),
+        run_schedule: input.run_schedule.as_deref().map(run_schedule).transpose()?,
         created_at: now,
     };
     check_prefixes(&organization)?;
@@ -130,11 +131,44 @@ pub fn email(given: &str) -> Result<String, Refusal> {
     if plausible { Ok(given.to_owned()) } else { Err(Refusal::invalid("email", "not an e-mail address")) }
 }
 
+/// A cron expression of five fields.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn run_schedule(given: &str) -> Result<String, Refusal> {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    match parser.parse(given) {
+        Ok(_) => Ok(given.to_owned()),
+        Err(error) => Err(Refusal::invalid("runSchedule", format!("not a cron expression of five fields: {error}"))),
+    }
+}
+
 /// # Errors
 /// [`Refusal::Invalid`].
 pub fn terms_days(days: i32) -> Result<i32, Refusal> {
     match days {
         0..=365 => Ok(days),
         _ => Err(Refusal::invalid("paymentTermsDays", "0 to 365 days")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        for wrong in ["", "* * * *", "60 * * * *", "0 0 * * * *", "every day"] {
+            assert!(run_schedule(wrong).is_err(), "{wrong}");
+        }
+        assert!(run_schedule("0 6 1 * *").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for wrong in ["", "a", "a@b", "a b@c.example", "@c.example", "a@.example", "a@b@c.example"] {
+            assert!(email(wrong).is_err(), "{wrong}");
+        }
+        assert!(email("faktura@saelger.example").is_ok());
     }
 }
