@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something that it needs is not there")]
 
+#[path = "scenarios/attribution.rs"]
+mod attribution;
 #[path = "scenarios/cash.rs"]
 mod cash;
 #[path = "graphql/client.rs"]
@@ -20,12 +22,20 @@ mod graphql_idempotency;
 mod graphql_invoicing;
 #[path = "graphql/isolation.rs"]
 mod graphql_isolation;
+#[path = "graphql/webhooks.rs"]
+mod graphql_webhooks;
+#[path = "graphql/public.rs"]
+mod graphql_public;
 #[path = "scenarios/import.rs"]
 mod import;
 #[path = "faults/life.rs"]
 mod life;
+#[path = "scenarios/payouts.rs"]
+mod payouts;
 #[path = "scenarios/preview.rs"]
 mod preview;
+#[path = "scenarios/programs.rs"]
+mod programs;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
 #[path = "scenarios/retail.rs"]

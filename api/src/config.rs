@@ -8,7 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use billing::database::DatabaseSettings;
+use billing::database::{Database, DatabaseSettings};
+use billing::{Billing, Clock};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -33,12 +34,20 @@ pub enum Key {
     DatabaseConnections,
     Log,
     LogFormat,
+    StripeApiBase,
 }
 
 impl Key {
     /// In the order in which they are shown.
-    pub const ALL: [Key; 6] =
-        [Key::Listen, Key::Data, Key::DatabaseUrl, Key::DatabaseConnections, Key::Log, Key::LogFormat];
+    pub const ALL: [Key; 7] = [
+        Key::Listen,
+        Key::Data,
+        Key::DatabaseUrl,
+        Key::DatabaseConnections,
+        Key::Log,
+        Key::LogFormat,
+        Key::StripeApiBase,
+    ];
 
     /// The key in `avance.toml`; in capitals behind `AVANCE_` it is the variable.
     pub const fn name(self) -> &'static str {
@@ -49,6 +58,7 @@ impl Key {
             Key::DatabaseConnections => "database_connections",
             Key::Log => "log",
             Key::LogFormat => "log_format",
+            Key::StripeApiBase => "stripe_api_base",
         }
     }
 
@@ -64,6 +74,8 @@ impl Key {
             Key::DatabaseConnections => Some("16".to_owned()),
             Key::Log => Some("info".to_owned()),
             Key::LogFormat => Some("text".to_owned()),
+            // Stripe's own.
+            Key::StripeApiBase => None,
         }
     }
 }
@@ -93,6 +105,9 @@ pub struct Flags {
     /// How to log: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Ask this address instead of Stripe's, such as a stand-in for tests
+    #[arg(long, global = true, value_name = "URL")]
+    pub stripe_api_base: Option<String>,
 }
 
 impl Flags {
@@ -104,6 +119,7 @@ impl Flags {
             Key::DatabaseConnections => self.database_connections.clone(),
             Key::Log => self.log.clone(),
             Key::LogFormat => self.log_format.clone(),
+            Key::StripeApiBase => self.stripe_api_base.clone(),
         }
     }
 }
@@ -180,6 +196,8 @@ pub struct Config {
     pub database_connections: usize,
     pub log: String,
     pub log_format: LogFormat,
+    /// None: Stripe's own address.
+    pub stripe_api_base: Option<String>,
     /// The same as texts with their origins, in the order of [`Key::ALL`].
     pub settings: Vec<Setting>,
 }
@@ -249,6 +267,10 @@ impl Config {
                 .ok_or_else(|| wrong(Key::DatabaseConnections, "a number from 4 to 1000"))?,
             log: log.ok_or_else(|| wrong(Key::Log, "a filter such as info or info,billing=debug"))?,
             log_format: log_format.ok_or_else(|| wrong(Key::LogFormat, "text or json"))?,
+            stripe_api_base: match text(Key::StripeApiBase) {
+                Some(url) if !is_http(&url) => return Err(wrong(Key::StripeApiBase, "an address that begins with http")),
+                url => url,
+            },
             settings,
         };
         Ok(config)
@@ -257,6 +279,13 @@ impl Config {
     /// Where the value of a key came from.
     pub fn source(&self, key: Key) -> &Source {
         self.settings.iter().find(|setting| setting.key == key).map_or(&Source::Usual, |setting| &setting.source)
+    }
+
+    /// The product over a database, as this configuration wants it.
+    pub fn billing(&self, database: &Database) -> Billing {
+        let mut billing = Billing::new(database.db.clone(), Clock::Database);
+        billing.stripe_base.clone_from(&self.stripe_api_base);
+        billing
     }
 
     pub fn database(&self) -> DatabaseSettings {
@@ -280,6 +309,11 @@ fn wrong(settings: &[Setting], key: Key, expected: &'static str) -> ConfigError 
 
 fn is_address(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+fn is_http(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 /// The variables of the environment that are ours.
@@ -434,6 +468,8 @@ mod tests {
             "database_connections = \"many\"",
             "log_format = \"xml\"",
             "log = \"=loud=\"",
+            "stripe_api_base = \"localhost:12111\"",
+            "stripe_api_base = \"https://\"",
         ] {
             let merged = file(text).and_then(|file| Config::merge(&flags(None), &Variables::default(), Some(&file)));
             assert!(matches!(merged, Err(ConfigError::Wrong { .. })), "{text}: {merged:?}");

@@ -6,4 +6,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod graphql;
+mod public;
 pub mod server;
+pub mod webhooks;
+mod throttle;

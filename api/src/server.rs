@@ -15,6 +15,8 @@ use tracing::Instrument;
 use crate::graphql::http::GraphQl;
 use crate::graphql::run::Engine;
 use crate::graphql::scope::RequestId;
+use crate::public;
+use crate::webhooks::{STRIPE_PATH, StripeWebhook};
 
 /// Seconds after which a caller that was sent away may come back.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -27,8 +29,9 @@ pub fn routes(billing: &Billing) -> Result<impl Endpoint<Output = Response> + us
     let engine = Engine::new(billing.clone())?;
     let routes = Route::new()
         .at("/graphql", GraphQl(engine))
+        .at(STRIPE_PATH, Only::new(&[Method::POST], StripeWebhook(billing.clone())))
         .at("/healthz", Only::new(&[Method::GET, Method::HEAD], poem::endpoint::make_sync(|_| healthy())));
-    Ok(routes.around(answer))
+    Ok(public::routes(routes, billing).around(answer))
 }
 
 /// The process lives; whether it can work is another question.
@@ -98,7 +101,8 @@ fn problem(status: StatusCode, id: &RequestId) -> Response {
     response
 }
 
-fn json_response(status: StatusCode, media: &str, body: &serde_json::Value) -> Response {
+/// An answer whose body is this JSON.
+pub(crate) fn json_response(status: StatusCode, media: &str, body: &serde_json::Value) -> Response {
     Response::builder().status(status).content_type(media).body(body.to_string())
 }
 

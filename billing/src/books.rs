@@ -4,11 +4,12 @@
 //! VAT are below. Over all accounts of a currency they add up to zero.
 
 use billing_db::Conn;
-use billing_primitives::{Currency, LedgerAccountId, LedgerTransactionId, Money, OrganizationId, PartnerId};
+use billing_primitives::{Currency, EnrollmentId, LedgerAccountId, LedgerTransactionId, Money, OrganizationId, PartnerId};
 
 pub use billing_ledger::{AccountBalance, Entry, KindTotal};
 
 use crate::Billing;
+use crate::chart::kind;
 use crate::error::Error;
 use crate::page::{Page, Slice};
 
@@ -18,16 +19,23 @@ pub struct LedgerAccount {
     pub id: LedgerAccountId,
     /// One of [`crate::chart::kind::ALL`].
     pub kind: String,
-    /// Whose it is; none: the organization's own.
+    /// The partner whose it is; none: the organization's own, or an enrollment's.
     pub partner: Option<PartnerId>,
+    /// The enrollment whose it is.
+    pub enrollment: Option<EnrollmentId>,
     pub currency: Currency,
 }
 
 impl From<billing_ledger::Account> for LedgerAccount {
     fn from(row: billing_ledger::Account) -> Self {
-        // Every owner of today's chart is a partner.
-        let partner = row.owner_id.map(PartnerId::from_uuid);
-        LedgerAccount { id: row.id, kind: row.kind, partner, currency: row.currency }
+        // The kind says whose account it is.
+        let (partner, enrollment) = match row.owner_id {
+            Some(owner) if kind::OF_ENROLLMENTS.contains(&row.kind.as_str()) => {
+                (None, Some(EnrollmentId::from_uuid(owner)))
+            }
+            owner => (owner.map(PartnerId::from_uuid), None),
+        };
+        LedgerAccount { id: row.id, kind: row.kind, partner, enrollment, currency: row.currency }
     }
 }
 

@@ -14,6 +14,10 @@ pub enum Actor {
     Operator,
     /// A job on schedule.
     Schedule,
+    /// An event of Stripe's.
+    Stripe,
+    /// Whoever visits the seller's site, by its publishable key or host name.
+    Visitor,
 }
 
 impl fmt::Display for Actor {
@@ -22,6 +26,8 @@ impl fmt::Display for Actor {
             Actor::ApiKey(id) => write!(f, "api-key:{id}"),
             Actor::Operator => f.write_str("operator"),
             Actor::Schedule => f.write_str("schedule"),
+            Actor::Stripe => f.write_str("stripe"),
+            Actor::Visitor => f.write_str("visitor"),
         }
     }
 }
@@ -41,5 +47,9 @@ impl Caller {
 
     pub fn schedule(organization: OrganizationId) -> Self {
         Caller { organization, actor: Actor::Schedule, key: None }
+    }
+
+    pub fn visitor(organization: OrganizationId) -> Self {
+        Caller { organization, actor: Actor::Visitor, key: None }
     }
 }

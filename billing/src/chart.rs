@@ -2,20 +2,44 @@
 
 use billing_ledger::{AccountKey, Posting, Transfer};
 use billing_primitives::{
-    CreditNoteId, Currency, Date, InvoiceId, Money, MoneyError, PartnerId, PaymentId, SettlementEntryId,
+    CommissionEntryId, CreditNoteId, Currency, Date, EnrollmentId, InvoiceId, Money, MoneyError, PartnerId, PaymentId,
+    PayoutId, SettlementEntryId,
 };
 
 /// Kinds of accounts, as the ledger stores them.
 pub mod kind {
     pub const BAD_DEBTS: &str = "bad_debts";
     pub const BANK: &str = "bank";
+    pub const COMMISSION_EXPENSE: &str = "commission_expense";
+    pub const COMMISSION_HELD: &str = "commission_held";
+    pub const COMMISSION_OFFSET: &str = "commission_offset";
+    pub const COMMISSION_PAYABLE: &str = "commission_payable";
     pub const CREDIT_BALANCE: &str = "credit_balance";
+    pub const INPUT_VAT: &str = "input_vat";
     pub const OUTPUT_VAT: &str = "output_vat";
+    pub const PAYOUT_CLEARING: &str = "payout_clearing";
     pub const RECEIVABLE: &str = "receivable";
     pub const ROUNDING: &str = "rounding";
     pub const WHOLESALE_REVENUE: &str = "wholesale_revenue";
 
-    pub const ALL: &[&str] = &[BAD_DEBTS, BANK, CREDIT_BALANCE, OUTPUT_VAT, RECEIVABLE, ROUNDING, WHOLESALE_REVENUE];
+    pub const ALL: &[&str] = &[
+        BAD_DEBTS,
+        BANK,
+        COMMISSION_EXPENSE,
+        COMMISSION_HELD,
+        COMMISSION_OFFSET,
+        COMMISSION_PAYABLE,
+        CREDIT_BALANCE,
+        INPUT_VAT,
+        OUTPUT_VAT,
+        PAYOUT_CLEARING,
+        RECEIVABLE,
+        ROUNDING,
+        WHOLESALE_REVENUE,
+    ];
+
+    /// Kinds whose accounts each belong to an enrollment.
+    pub const OF_ENROLLMENTS: &[&str] = &[COMMISSION_HELD, COMMISSION_OFFSET, COMMISSION_PAYABLE];
 }
 
 /// What the partner owes the organization.
@@ -129,6 +153,148 @@ pub fn credit_balance_paid_out(step: SettlementEntryId, partner: PartnerId, on: 
     let credit = of_organization(kind::BANK, amount.currency);
     let transfers = vec![Transfer { debit: credit_balance(partner, amount.currency), credit, amount }];
     Posting { kind: "credit_balance.paid_out", source: step.to_string(), occurred_on: on, transfers }
+}
+
+/// What the organization owes an enrollment once it ripens.
+pub fn commission_held(enrollment: EnrollmentId, currency: Currency) -> AccountKey {
+    AccountKey { kind: kind::COMMISSION_HELD, owner: Some(enrollment.uuid()), currency }
+}
+
+/// What the organization owes an enrollment.
+pub fn commission_payable(enrollment: EnrollmentId, currency: Currency) -> AccountKey {
+    AccountKey { kind: kind::COMMISSION_PAYABLE, owner: Some(enrollment.uuid()), currency }
+}
+
+/// What an enrollment owes: taken back after it was taken out, until a payout nets it.
+pub fn commission_offset(enrollment: EnrollmentId, currency: Currency) -> AccountKey {
+    AccountKey { kind: kind::COMMISSION_OFFSET, owner: Some(enrollment.uuid()), currency }
+}
+
+/// By how much a step changes where a commission's amounts stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommissionMoved {
+    pub held: Money,
+    pub payable: Money,
+    pub owed: Money,
+}
+
+/// A commission was earned, or turned out smaller (below zero).
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub fn commission_accrued(
+    entry: CommissionEntryId,
+    enrollment: EnrollmentId,
+    on: Date,
+    moved: CommissionMoved,
+) -> Result<Posting, MoneyError> {
+    commission_expensed("commission.accrued", entry, enrollment, on, moved)
+}
+
+/// A part of a commission was taken back.
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub fn commission_clawed_back(
+    entry: CommissionEntryId,
+    enrollment: EnrollmentId,
+    on: Date,
+    moved: CommissionMoved,
+) -> Result<Posting, MoneyError> {
+    commission_expensed("commission.clawed_back", entry, enrollment, on, moved)
+}
+
+/// A part of a commission that was taken back is earned after all.
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub fn commission_restored(
+    entry: CommissionEntryId,
+    enrollment: EnrollmentId,
+    on: Date,
+    moved: CommissionMoved,
+) -> Result<Posting, MoneyError> {
+    commission_expensed("commission.restored", entry, enrollment, on, moved)
+}
+
+fn commission_expensed(
+    kind: &'static str,
+    entry: CommissionEntryId,
+    enrollment: EnrollmentId,
+    on: Date,
+    moved: CommissionMoved,
+) -> Result<Posting, MoneyError> {
+    let currency = moved.held.currency;
+    let expense = of_organization(kind::COMMISSION_EXPENSE, currency);
+    let transfers = vec![
+        there_or_back((expense, commission_held(enrollment, currency)), moved.held)?,
+        there_or_back((expense, commission_payable(enrollment, currency)), moved.payable)?,
+        there_or_back((commission_offset(enrollment, currency), expense), moved.owed)?,
+    ];
+    Ok(Posting { kind, source: entry.to_string(), occurred_on: on, transfers })
+}
+
+/// What was held ripened.
+pub fn commission_matured(entry: CommissionEntryId, enrollment: EnrollmentId, on: Date, amount: Money) -> Posting {
+    let debit = commission_held(enrollment, amount.currency);
+    let transfers = vec![Transfer { debit, credit: commission_payable(enrollment, amount.currency), amount }];
+    Posting { kind: "commission.matured", source: entry.to_string(), occurred_on: on, transfers }
+}
+
+/// What a payout takes out of what is payable: the net is on its way to the partner, the rest nets its debt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayoutParts {
+    pub net: Money,
+    pub offset: Money,
+}
+
+/// A payout was approved: its net waits in clearing for the bank.
+pub fn payout_approved(payout: PayoutId, enrollment: EnrollmentId, on: Date, parts: PayoutParts) -> Posting {
+    let transfers = payout_transfers(of_organization(kind::PAYOUT_CLEARING, parts.net.currency), enrollment, parts);
+    Posting { kind: "payout.approved", source: payout.to_string(), occurred_on: on, transfers }
+}
+
+/// An approved payout is payable again, its debt open again: it failed, or its run is a draft again.
+pub fn payout_returned(payout: PayoutId, enrollment: EnrollmentId, on: Date, parts: PayoutParts) -> Posting {
+    let clearing = of_organization(kind::PAYOUT_CLEARING, parts.net.currency);
+    let mirrored = |transfer: Transfer| Transfer { debit: transfer.credit, credit: transfer.debit, ..transfer };
+    let transfers = payout_transfers(clearing, enrollment, parts).into_iter().map(mirrored).collect();
+    Posting { kind: "payout.returned", source: payout.to_string(), occurred_on: on, transfers }
+}
+
+/// The bank transferred a payout.
+pub fn payout_paid(payout: PayoutId, on: Date, net: Money) -> Posting {
+    let debit = of_organization(kind::PAYOUT_CLEARING, net.currency);
+    let transfers = vec![Transfer { debit, credit: of_organization(kind::BANK, net.currency), amount: net }];
+    Posting { kind: "payout.paid", source: payout.to_string(), occurred_on: on, transfers }
+}
+
+/// A transferred payout came back from the partner's bank.
+pub fn payout_bounced(payout: PayoutId, on: Date, net: Money) -> Posting {
+    let debit = of_organization(kind::BANK, net.currency);
+    let transfers = vec![Transfer { debit, credit: of_organization(kind::PAYOUT_CLEARING, net.currency), amount: net }];
+    Posting { kind: "payout.bounced", source: payout.to_string(), occurred_on: on, transfers }
+}
+
+/// What is payable to a partner pays one of its invoices instead.
+pub fn payout_credited(
+    payout: PayoutId,
+    enrollment: EnrollmentId,
+    partner: PartnerId,
+    on: Date,
+    parts: PayoutParts,
+) -> Posting {
+    let transfers = payout_transfers(receivable(partner, parts.net.currency), enrollment, parts);
+    Posting { kind: "payout.credited", source: payout.to_string(), occurred_on: on, transfers }
+}
+
+fn payout_transfers(net: AccountKey, enrollment: EnrollmentId, parts: PayoutParts) -> Vec<Transfer> {
+    let debit = commission_payable(enrollment, parts.net.currency);
+    let offset = commission_offset(enrollment, parts.net.currency);
+    vec![
+        Transfer { debit, credit: net, amount: parts.net },
+        Transfer { debit, credit: offset, amount: parts.offset },
+    ]
 }
 
 /// Debits the first account and credits the second; the other way round below zero.

@@ -159,6 +159,38 @@ refusals! {
     BalanceTooSmall { balance: Money } = "BALANCE_TOO_SMALL", Some("amount"), "the credit balance is {balance}";
     DateBefore { field: &'static str, date: Date, earliest: Date } = "DATE_BEFORE", None,
         "{field} {date} is before {earliest}";
+    /// One answer for a link that is unknown, used, expired, revoked or somebody else's.
+    ClaimLinkInvalid = "CLAIM_LINK_INVALID", Some("token"), "the claim link is not valid";
+    ClaimLinkUsed = "CLAIM_LINK_USED", Some("claimLink"), "the claim link was used already";
+    CodeTaken { code: String } = "CODE_TAKEN", Some("code"), "there is a referral code {code:?} already";
+    PromotionCodeTaken { promotion_code: String } = "PROMOTION_CODE_TAKEN", Some("stripePromotionCode"),
+        "another referral code means Stripe's promotion code {promotion_code}";
+    StripeCustomerTaken { stripe_customer: String } = "STRIPE_CUSTOMER_TAKEN", Some("stripeCustomerId"),
+        "{stripe_customer} is another customer at Stripe";
+    StripeIdTaken { stripe_id: String } = "STRIPE_ID_TAKEN", Some("stripeIds"), "{stripe_id} belongs to another plan";
+    EnrollmentEnded { partner: String, day: Date } = "ENROLLMENT_ENDED", Some("enrollment"),
+        "partner {partner} is not enrolled on {day}";
+    HostTaken { host: String } = "HOST_TAKEN", Some("host"), "{host} belongs to another organization";
+    PayoutRunExists { run_key: String } = "PAYOUT_RUN_EXISTS", Some("runKey"),
+        "the programme has a payout run {run_key:?} already";
+    PayoutRunStatus { status: crate::payouts::RunStatus } = "PAYOUT_RUN_STATUS", Some("payoutRun"),
+        "the payout run is {status}, which does not allow it";
+    /// What was looked at before approving is not what would be approved.
+    PayoutRunChanged { expected: Money, now: Money } = "PAYOUT_RUN_CHANGED", Some("expectedTotal"),
+        "the payout run comes to {now} by now, not to {expected}";
+    FourEyesRequired = "FOUR_EYES_REQUIRED", Some("payoutRun"),
+        "a payout run is approved by somebody other than its maker";
+    PayoutStatus { status: crate::payouts::PayoutStatus } = "PAYOUT_STATUS", Some("payout"),
+        "the payout is {status}, which does not allow it";
+    /// The payment is the other side of a payout, and goes back with what it was credited for.
+    PaidByCommission { payment: String } = "PAID_BY_COMMISSION", Some("payment"),
+        "payment {payment} is a commission that was credited: it is not reversed by hand";
+    AlreadyEnrolled { partner: String, program: String } = "ALREADY_ENROLLED", Some("partner"),
+        "partner {partner} is enrolled in program {program} already";
+    ApplicationPending { email: String } = "APPLICATION_PENDING", Some("email"),
+        "there is a pending application of {email} to this program";
+    ApplicationDecided { status: &'static str } = "APPLICATION_DECIDED", Some("application"),
+        "the application is {status} already";
     KeyRevoked = "KEY_REVOKED", Some("key"), "the API key is revoked already";
 }
 

@@ -1,5 +1,7 @@
 //! Every amount explains itself: the tree it came from, read from what was stored when it was computed.
 
+mod payouts;
+
 use billing_primitives::{CreditNoteId, InvoiceId, Money, OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +9,8 @@ use serde_json::Value;
 use crate::error::{Error, Refusal};
 use crate::invoicing::documents::{CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceVat, LineKind};
 use crate::{Billing, invoicing};
+
+pub use payouts::{of_payout, of_statement, payout, statement};
 
 /// One step of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! Every noun has the same files: `mod.rs` is its service (one command, one transaction), `rules.rs` decides and is
 //! pure, `store.rs` holds its SQL. [`Billing`] is the one door for the API and the jobs.
 
+pub mod attribution;
 pub mod audit;
 pub mod books;
 mod bulk;
@@ -10,23 +11,30 @@ pub mod caller;
 pub mod catalog;
 pub mod chart;
 pub mod clock;
+pub mod commissions;
+mod csv;
 pub mod customers;
 mod error;
 pub mod events;
 pub mod explain;
 pub mod import;
+pub mod inbox;
 pub mod invoicing;
 pub mod keys;
 pub mod organizations;
 pub mod page;
 pub mod partners;
 pub mod payments;
+pub mod payouts;
+pub mod programs;
 pub mod put;
 pub mod rates;
 pub mod reconciliation;
 pub mod retail;
+pub mod stripe;
 pub mod subscriptions;
 pub mod tiers;
+pub mod trace;
 pub mod vat;
 
 /// How the database is reached or started: for whoever starts the program.
@@ -50,10 +58,12 @@ pub struct Billing {
     pub clock: Clock,
     /// Partners whose months a run computes and writes in one transaction.
     pub run_chunk: i64,
+    /// Where Stripe's API is; none: Stripe's own address.
+    pub stripe_base: Option<String>,
 }
 
 impl Billing {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Billing { db, clock, run_chunk: 200 }
+        Billing { db, clock, run_chunk: 200, stripe_base: None }
     }
 }

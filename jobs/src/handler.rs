@@ -4,8 +4,10 @@
 //! that comes back late finds the pass done or superseded and writes nothing. The others do what is still to be done,
 //! under locks of their own: twice is once.
 
+use billing::inbox::{self, EventJob, Processed};
 use billing::invoicing::job::RunJob;
-use billing::{Billing, DbError, Error, Refusal, organizations, payments, reconciliation};
+use billing::programs::evaluations;
+use billing::{Billing, DbError, Error, Refusal, organizations, payments, payouts, reconciliation};
 use billing_primitives::OrganizationId;
 
 use crate::Lease;
@@ -34,6 +36,13 @@ impl BillingHandler {
         .await
     }
 
+    async fn process(&self, organization: OrganizationId, job: &EventJob) -> Result<(), JobError> {
+        match inbox::process(&self.billing, organization, &job.event).await.map_err(judged)? {
+            Processed::Done => Ok(()),
+            Processed::Later(reason) => Err(JobError::Retry(reason)),
+        }
+    }
+
     async fn verify(&self, organization: OrganizationId) -> Result<(), JobError> {
         let report = reconciliation::verify(&self.billing, organization).await.map_err(judged)?;
         let differences: Vec<_> = report.differences().collect();
@@ -53,7 +62,10 @@ impl BillingHandler {
         let seller = organizations::get(&self.billing, organization).await?;
         let mut schedules = Schedule::standing(organization, &seller.time_zone).to_vec();
         if let Some(cron) = seller.run_schedule {
-            schedules.push(Schedule::wholesale_run(organization, seller.time_zone, cron));
+            schedules.push(Schedule::wholesale_run(organization, seller.time_zone.clone(), cron));
+        }
+        for own in payouts::schedules(&self.billing, organization).await? {
+            schedules.push(Schedule::payout_run(organization, seller.time_zone.clone(), own.program, own.cron));
         }
         Ok(schedules)
     }
@@ -81,6 +93,38 @@ impl Handler for BillingHandler {
             Job::ForgetOldKeys => {
                 let forgotten = self.billing.db.forget_old_keys(organization).await.map_err(|error| retry(&error))?;
                 tracing::debug!(forgotten, "idempotency keys were forgotten");
+                Ok(())
+            }
+            Job::EvaluateTiers => {
+                let evaluated = evaluations::evaluate_current(&self.billing, organization).await.map_err(judged)?;
+                tracing::debug!(evaluated, "enrollments were evaluated");
+                Ok(())
+            }
+            Job::Mature => {
+                let ripened = payouts::mature(&self.billing, organization).await.map_err(judged)?;
+                tracing::debug!(ripened, "commissions ripened");
+                Ok(())
+            }
+            Job::MakeStatements => {
+                let made = payouts::make_due_statements(&self.billing, organization).await.map_err(judged)?;
+                tracing::debug!(made, "commission statements were made");
+                Ok(())
+            }
+            Job::OpenPayoutRun(run) => {
+                let opened = payouts::open_scheduled(&self.billing, organization, run.program, run.month).await;
+                let opened = opened.map_err(judged)?;
+                tracing::info!(program = %run.program, month = %run.month, new = opened.is_some(), "payout run");
+                Ok(())
+            }
+            Job::StripeEvent(event) => self.process(organization, &event).await,
+            Job::DeriveCommissions(derive) => {
+                let steps = derive.work(&self.billing, organization).await.map_err(judged)?;
+                tracing::info!(program = %derive.program, steps, "commissions were derived again");
+                Ok(())
+            }
+            Job::RetryEvents => {
+                let woken = inbox::retry_open(&self.billing, organization).await.map_err(judged)?;
+                tracing::debug!(woken, "events are tried again");
                 Ok(())
             }
         }

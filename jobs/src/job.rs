@@ -1,11 +1,14 @@
 //! What can be asked of a worker, and who does it.
 //!
-//! The queue keeps a kind and a payload; this file knows how a [`Job`] becomes the two. The wake-up of a run is written by
-//! `billing`, in the transaction that begins the run, so its payload is [`RunJob`].
+//! The queue keeps a kind and a payload; this file knows how a [`Job`] becomes the two. The wake-ups of a run
+//! and of an event of Stripe's are written by `billing`, in the transaction that begins the one and stores the other, so
+//! their payloads are [`RunJob`] and [`EventJob`].
 
+use billing::commissions::again::DeriveJob;
+use billing::inbox::EventJob;
 use billing::invoicing::job::{self, RunJob};
 use billing_db::queue::{Lease, NewJob};
-use billing_primitives::OrganizationId;
+use billing_primitives::{Month, OrganizationId, ProgramId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -24,6 +27,21 @@ pub(crate) mod kind {
     pub const VERIFY: &str = "verify";
     pub const SEAL: &str = "seal";
     pub const FORGET_KEYS: &str = "forget_keys";
+    pub const EVALUATE_TIERS: &str = "evaluate_tiers";
+    pub const STRIPE_EVENT: &str = billing::inbox::KIND;
+    pub const RETRY_EVENTS: &str = "retry_events";
+    pub const DERIVE_COMMISSIONS: &str = billing::commissions::again::KIND;
+    pub const MATURE: &str = "mature";
+    pub const COMMISSION_STATEMENTS: &str = "commission_statements";
+    pub const PAYOUT_RUN: &str = "payout_run";
+}
+
+/// Which payout run is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutRunJob {
+    pub program: ProgramId,
+    /// The period: what statements up to its end have shown is paid.
+    pub month: Month,
 }
 
 /// A piece of work for one organization.
@@ -45,12 +63,45 @@ pub enum Job {
     /// Forgets idempotency keys that are past their time.
     #[serde(rename = "forget_keys")]
     ForgetOldKeys,
+    /// Evaluates the affiliate tiers of the current month, where that is still to be done.
+    #[serde(rename = "evaluate_tiers")]
+    EvaluateTiers,
+    /// Processes an event of Stripe's.
+    #[serde(rename = "stripe_event")]
+    StripeEvent(EventJob),
+    /// Wakes the events that wait for an invoice or for an answer of Stripe's.
+    #[serde(rename = "retry_events")]
+    RetryEvents,
+    /// Derives the commissions of a programme's customers again.
+    #[serde(rename = "derive_commissions")]
+    DeriveCommissions(DeriveJob),
+    /// Lets commissions ripen whose time has come.
+    #[serde(rename = "mature")]
+    Mature,
+    /// Makes the commission statements that are missing up to last month.
+    #[serde(rename = "commission_statements")]
+    MakeStatements,
+    /// Opens the payout run of a programme and period, if it is not there.
+    #[serde(rename = "payout_run")]
+    OpenPayoutRun(PayoutRunJob),
 }
 
 impl Job {
     /// The kinds this program can run.
-    pub const KINDS: [&'static str; 5] =
-        [kind::WHOLESALE_RUN, kind::OVERDUE, kind::VERIFY, kind::SEAL, kind::FORGET_KEYS];
+    pub const KINDS: [&'static str; 11] = [
+        kind::WHOLESALE_RUN,
+        kind::OVERDUE,
+        kind::VERIFY,
+        kind::SEAL,
+        kind::FORGET_KEYS,
+        kind::EVALUATE_TIERS,
+        kind::STRIPE_EVENT,
+        kind::RETRY_EVENTS,
+        kind::DERIVE_COMMISSIONS,
+        kind::MATURE,
+        kind::COMMISSION_STATEMENTS,
+        kind::PAYOUT_RUN,
+    ];
 
     /// The job's name in the queue, one of [`Job::KINDS`].
     pub const fn kind(&self) -> &'static str {
@@ -60,27 +111,42 @@ impl Job {
             Job::Verify => kind::VERIFY,
             Job::Seal => kind::SEAL,
             Job::ForgetOldKeys => kind::FORGET_KEYS,
+            Job::EvaluateTiers => kind::EVALUATE_TIERS,
+            Job::StripeEvent(_) => kind::STRIPE_EVENT,
+            Job::RetryEvents => kind::RETRY_EVENTS,
+            Job::DeriveCommissions(_) => kind::DERIVE_COMMISSIONS,
+            Job::Mature => kind::MATURE,
+            Job::MakeStatements => kind::COMMISSION_STATEMENTS,
+            Job::OpenPayoutRun(_) => kind::PAYOUT_RUN,
         }
     }
 
-    /// The job as `billing_db::queue::enqueue` takes it, to run at once; at most one like it waits or runs.
+    /// The job as `billing_db::queue::enqueue` takes it, to run at once; at most one like it waits or runs, except of
+    /// an event of Stripe's and of a derivation.
     ///
     /// # Errors
     /// The job cannot be written as JSON, which none of today's kinds can bring about.
     pub fn of(&self, organization: OrganizationId) -> Result<NewJob, serde_json::Error> {
-        if let Job::ContinueRun(run) = self {
-            return Ok(run.of(organization));
+        match self {
+            Job::ContinueRun(run) => return Ok(run.of(organization)),
+            Job::StripeEvent(event) => return Ok(event.of(organization)),
+            Job::DeriveCommissions(derive) => return Ok(derive.of(organization)),
+            _ => {}
         }
         let mut payload = serde_json::to_value(self)?;
         if let Some(fields) = payload.as_object_mut() {
             fields.remove(KIND);
         }
         let kind = self.kind();
+        let unique_key = match self {
+            Job::OpenPayoutRun(run) => format!("{kind}/{organization}/{}/{}", run.program, run.month),
+            _ => format!("{kind}/{organization}"),
+        };
         Ok(NewJob {
             kind: kind.to_owned(),
             organization: Some(organization),
             payload,
-            unique_key: Some(format!("{kind}/{organization}")),
+            unique_key: Some(unique_key),
             run_at: None,
             max_attempts: MAX_ATTEMPTS,
         })
@@ -132,7 +198,21 @@ mod tests {
     #[test]
     fn every_kind_comes_back_from_the_queue() {
         let run = RunJob { month: "2026-10".parse().unwrap(), pass: Some(2) };
-        let jobs = [Job::ContinueRun(run), Job::EmitOverdue, Job::Verify, Job::Seal, Job::ForgetOldKeys];
+        let jobs = [
+            Job::ContinueRun(run),
+            Job::EmitOverdue,
+            Job::Verify,
+            Job::Seal,
+            Job::ForgetOldKeys,
+            Job::EvaluateTiers,
+            Job::StripeEvent(EventJob { event: "evt_1".to_owned() }),
+            Job::RetryEvents,
+            Job::DeriveCommissions(DeriveJob { program: ProgramId::new(), cause: "program_version.publish".to_owned() }),
+            Job::Mature,
+            Job::MakeStatements,
+            Job::OpenPayoutRun(PayoutRunJob { program: ProgramId::new(), month: "2026-10".parse().unwrap() }),
+        ];
+        assert_eq!(jobs.len(), Job::KINDS.len());
         let organization = OrganizationId::new();
         for (job, kind) in jobs.iter().zip(Job::KINDS) {
             let new = job.of(organization).unwrap();
@@ -160,6 +240,7 @@ mod tests {
             ("wholesale_run", "{}"),
             ("wholesale_run", r#"{"month":"2026-13"}"#),
             ("brew_coffee", "{}"),
+            ("stripe_event", "{}"),
             ("seal", "null"),
             ("seal", "[]"),
         ] {

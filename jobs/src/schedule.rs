@@ -4,13 +4,13 @@
 //! time is skipped runs when the gap ends, one whose time comes twice runs the first time.
 
 use billing::invoicing::job::RunJob;
-use billing_primitives::{OrganizationId, TimeError, TimeZone, Timestamp};
+use billing_primitives::{OrganizationId, ProgramId, TimeError, TimeZone, Timestamp};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Zoned;
 use thiserror::Error;
 
-use crate::job::{Job, kind};
+use crate::job::{Job, PayoutRunJob, kind};
 
 /// Just after midnight: what was due yesterday is overdue today.
 pub const OVERDUE: &str = "10 0 * * *";
@@ -20,6 +20,15 @@ pub const VERIFY: &str = "30 2 * * *";
 pub const SEAL: &str = "* * * * *";
 /// Hourly: the keys that are past their time are few then.
 pub const FORGET_KEYS: &str = "0 * * * *";
+/// Just after midnight, before the day's first payment: a day without an evaluation has the lowest tier.
+pub const EVALUATE_TIERS: &str = "1 0 * * *";
+/// Often: what waits for another event shall not wait long, and few do.
+pub const RETRY_EVENTS: &str = "*/5 * * * *";
+
+/// Hourly, before the statements of a month that has just ended are made.
+pub const MATURE: &str = "5 * * * *";
+/// Nightly, when the last month is certainly over; most nights there is nothing to make.
+pub const COMMISSION_STATEMENTS: &str = "20 0 * * *";
 
 /// How many missed ticks are looked for at most, the newest first.
 const MOST_TICKS: usize = 100;
@@ -44,6 +53,12 @@ pub enum Planned {
     Verify,
     Seal,
     ForgetOldKeys,
+    EvaluateTiers,
+    RetryEvents,
+    Mature,
+    MakeStatements,
+    /// The payout run of a programme over the month before the tick's.
+    PayoutRun(ProgramId),
 }
 
 impl Planned {
@@ -57,6 +72,13 @@ impl Planned {
             Planned::Verify => Job::Verify,
             Planned::Seal => Job::Seal,
             Planned::ForgetOldKeys => Job::ForgetOldKeys,
+            Planned::EvaluateTiers => Job::EvaluateTiers,
+            Planned::RetryEvents => Job::RetryEvents,
+            Planned::Mature => Job::Mature,
+            Planned::MakeStatements => Job::MakeStatements,
+            Planned::PayoutRun(program) => {
+                Job::OpenPayoutRun(PayoutRunJob { program, month: tick.date_in(zone).month().previous() })
+            }
         }
     }
 
@@ -67,17 +89,29 @@ impl Planned {
             Planned::Verify => kind::VERIFY,
             Planned::Seal => kind::SEAL,
             Planned::ForgetOldKeys => kind::FORGET_KEYS,
+            Planned::EvaluateTiers => kind::EVALUATE_TIERS,
+            Planned::RetryEvents => kind::RETRY_EVENTS,
+            Planned::Mature => kind::MATURE,
+            Planned::MakeStatements => kind::COMMISSION_STATEMENTS,
+            Planned::PayoutRun(_) => kind::PAYOUT_RUN,
         }
     }
 
     /// How many ticks missed while no process ran are made up for.
     ///
-    /// A wholesale run belongs to its tick: each missed one is another month that would never be billed. All others
+    /// Runs belong to their ticks: each missed one is another month that would never be billed or paid. All others
     /// do what is to be done by now, whatever the tick, so the newest is enough and a long stop causes no flood.
     const fn most_missed(self) -> usize {
         match self {
-            Planned::WholesaleRun => MOST_TICKS,
-            Planned::EmitOverdue | Planned::Verify | Planned::Seal | Planned::ForgetOldKeys => 1,
+            Planned::WholesaleRun | Planned::PayoutRun(_) => MOST_TICKS,
+            Planned::EmitOverdue
+            | Planned::Verify
+            | Planned::Seal
+            | Planned::ForgetOldKeys
+            | Planned::EvaluateTiers
+            | Planned::RetryEvents
+            | Planned::Mature
+            | Planned::MakeStatements => 1,
         }
     }
 }
@@ -99,8 +133,13 @@ impl Schedule {
         Schedule { organization, zone, cron, planned: Planned::WholesaleRun }
     }
 
+    /// The payout runs of a programme, when its terms want them by themselves.
+    pub fn payout_run(organization: OrganizationId, zone: TimeZone, program: ProgramId, cron: String) -> Schedule {
+        Schedule { organization, zone, cron, planned: Planned::PayoutRun(program) }
+    }
+
     /// What every organization has.
-    pub fn standing(organization: OrganizationId, zone: &TimeZone) -> [Schedule; 4] {
+    pub fn standing(organization: OrganizationId, zone: &TimeZone) -> [Schedule; 8] {
         let schedule =
             |cron: &str, planned| Schedule { organization, zone: zone.clone(), cron: cron.to_owned(), planned };
         [
@@ -108,13 +147,21 @@ impl Schedule {
             schedule(VERIFY, Planned::Verify),
             schedule(SEAL, Planned::Seal),
             schedule(FORGET_KEYS, Planned::ForgetOldKeys),
+            schedule(EVALUATE_TIERS, Planned::EvaluateTiers),
+            schedule(RETRY_EVENTS, Planned::RetryEvents),
+            schedule(MATURE, Planned::Mature),
+            schedule(COMMISSION_STATEMENTS, Planned::MakeStatements),
         ]
     }
 
     /// Under this name its ticks are recorded. One that is changed is a new one: it begins with its next tick, and
     /// does not make up for what it would have done under its new rule before.
     pub fn key(&self) -> String {
-        format!("{}/{}/{}/{}", self.organization, self.planned.name(), self.zone, self.cron)
+        let name = match self.planned {
+            Planned::PayoutRun(program) => format!("{}/{program}", self.planned.name()),
+            planned => planned.name().to_owned(),
+        };
+        format!("{}/{name}/{}/{}", self.organization, self.zone, self.cron)
     }
 
     /// The ticks after `after`, up to and including `until`, that are to be enqueued; the oldest first.
@@ -293,7 +340,16 @@ mod tests {
             months,
             expected.map(|month| Job::ContinueRun(RunJob { month: month.parse().unwrap(), pass: None }))
         );
-        let newest = ["2026-11-02T23:10:00Z", "2026-11-03T01:30:00Z", "2026-11-03T12:00:00Z", "2026-11-03T12:00:00Z"];
+        let newest = [
+            "2026-11-02T23:10:00Z",
+            "2026-11-03T01:30:00Z",
+            "2026-11-03T12:00:00Z",
+            "2026-11-03T12:00:00Z",
+            "2026-11-02T23:01:00Z",
+            "2026-11-03T12:00:00Z",
+            "2026-11-03T11:05:00Z",
+            "2026-11-02T23:20:00Z",
+        ];
         for (standing, newest) in Schedule::standing(organization, &zone).iter().zip(newest) {
             assert_eq!(standing.due(after, until).unwrap(), [at(newest)], "{}", standing.key());
         }

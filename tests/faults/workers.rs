@@ -54,6 +54,7 @@ impl Handler for Story {
             Job::EmitOverdue => Err(JobError::Retry("not today".to_owned())),
             Job::ForgetOldKeys => panic!("out of memory for keys"),
             Job::ContinueRun(run) => Err(JobError::Park(format!("no prices in {}", run.month))),
+            other => Err(JobError::Park(format!("no story tells of {}", other.kind()))),
         };
         note.1 = None;
         result

@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use billing::attribution::leads::{self, NewLead};
+use billing::attribution::touches::Clues;
 use billing::catalog::Pricing;
 use billing::invoicing::run::Goal;
+use billing_primitives::CustomerId;
 use serde_json::{Map, Value, json};
 use tests::{App, dkk, story};
 use uuid::Uuid;
@@ -41,16 +44,67 @@ async fn populated(app: &App, program: &Program) -> Ids {
     program.done("recordPayment", "__typename", payment).await;
     let note = json!({ "invoice": invoice, "lines": [{ "lineNumber": 1, "amount": amount }], "memo": "Kulance" });
     program.done("createCreditNote", "__typename", note).await;
+    programme(program, &partner).await;
+    referrals(app, program, &partner, customer.id).await;
     let query = "query ($partner: ID!) {
-        organization { id } partners { nodes { id } } customers { nodes { id } } plans { nodes { id } }
+        organization { id } customers { nodes { id attributions { id } touches { id } } }
+        partners { nodes { id referralCodes { id links { id } } claimLinks { nodes { id } } leads { nodes { id } } } }
+        plans { nodes { id } }
         priceLists { nodes { id versions { nodes { id } } } } subscriptions { nodes { id seatChanges { nodes { id } } } }
         tierTables { nodes { id } } tierPins(partner: $partner) { nodes { id } } billingRuns { nodes { id } }
         invoices { nodes { id lines { nodes { id } } } } creditNotes { nodes { id } } payments { nodes { id } }
         retailPrices(partner: $partner) { nodes { id } } ledgerAccounts { nodes { id } } events { nodes { id } }
+        programs { nodes { id versions { nodes { id } } } } enrollments { nodes { id } } applications { nodes { id } }
         auditEntries { nodes { id } } apiKeys { nodes { id } } }";
     let mut ids = Ids::new();
     collect(&program.data(query, json!({ "partner": partner })).await, &mut ids);
     ids
+}
+
+/// A code of the enrolled partner, and what it has brought.
+async fn referrals(app: &App, program: &Program, partner: &str, customer: CustomerId) {
+    let enrollments = program.data("{ enrollments { nodes { id } } }", json!({})).await;
+    let enrollment = &enrollments["enrollments"]["nodes"][0]["id"];
+    let code = json!({ "partner": partner, "enrollment": enrollment, "code": "SOMMER" });
+    let made = program.done("createReferralCode", "referralCode { id }", code).await;
+    let codes = program.data("{ partners { nodes { referralCodes { id } } } }", json!({})).await;
+    // The default code was made first.
+    let first = &codes["partners"]["nodes"][0]["referralCodes"][0]["id"];
+    assert_ne!(first, &made["referralCode"]["id"]);
+    let link = json!({ "code": first, "name": "Forside", "destination": "https://saelger.example" });
+    program.done("createReferralLink", "__typename", link).await;
+    let touch = json!({ "code": "sommer", "source": "LINK", "customer": customer.to_string() });
+    program.done("recordTouch", "__typename", touch).await;
+    let claim = json!({ "partner": partner, "kind": "WHOLESALE", "customerExternalId": "C-2", "customerName": "Ny" });
+    program.done("createClaimLink", "__typename", claim).await;
+    let lead = NewLead {
+        code: "SOMMER".to_owned(),
+        name: "Kim".to_owned(),
+        email: "kim@kunde.example".to_owned(),
+        company: None,
+        message: None,
+        visitor: None,
+        clues: Clues::default(),
+    };
+    leads::submit(&app.billing, app.organization, &lead).await.unwrap();
+}
+
+/// A programme with a version and a draft, the partner in it, and somebody who wants to be.
+async fn programme(program: &Program, partner: &str) {
+    let tier = json!({ "code": "SILVER", "name": "Sølv", "phases": [{ "fromMonth": 1, "rateBps": 1000 }] });
+    let attribution = json!({ "sources": [{ "source": "LINK", "days": 90 }] });
+    let terms = json!({ "tiers": [tier], "attribution": attribution });
+    let input = json!({ "externalId": "PR-1", "name": "Affiliates", "currency": "DKK", "terms": terms });
+    let made = program.done("createProgram", "program { id }", input).await;
+    let id = made["program"]["id"].as_str().unwrap();
+    let published = json!({ "program": id, "effectiveFrom": "2026-01-01" });
+    program.done("publishProgramVersion", "__typename", published).await;
+    program.done("saveProgramDraft", "__typename", json!({ "program": id, "terms": terms })).await;
+    let enrollment = json!({ "program": id, "partner": partner, "enrolledFrom": "2026-01-01" });
+    program.done("enrollPartner", "__typename", enrollment).await;
+    let application = json!({ "program": id, "legalName": "Ny ApS", "contactName": "Bo", "email": "ny@partner.example",
+        "country": "DK" });
+    program.done("submitApplication", "__typename", application).await;
 }
 
 fn collect(value: &Value, ids: &mut Ids) {
@@ -195,7 +249,7 @@ impl Schema {
 }
 
 /// Arguments and fields that are asked for though their types do not say so.
-const WANTED: [&str; 3] = ["delta", "ownedOn", "seats"];
+const WANTED: [&str; 7] = ["delta", "overrides", "ownedOn", "planRules", "rateBps", "seats", "terms"];
 
 fn is_needed(member: &Value) -> bool {
     let required = member["type"]["kind"] == "NON_NULL" && member["defaultValue"].is_null();
@@ -205,8 +259,15 @@ fn is_needed(member: &Value) -> bool {
 /// The kind of object that an argument of this name means.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "partner" | "parent" | "owner" | "ownedBy" => "par",
+        "partner" | "parent" | "owner" | "ownedBy" | "referredBy" => "par",
+        "program" => "prog",
+        "before" | "after" => "pgv",
+        "enrollment" => "enr",
+        "application" => "app",
+        "claimLink" => "clm",
+        "code" => "rfc",
         "customer" => "cus",
+        "lead" => "lead",
         "plan" => "plan",
         "subscription" => "sub",
         "tierTable" => "tie",
@@ -337,7 +398,7 @@ fn a_cursor_of_another_organization_leads_nowhere() {
         let (program, stranger) = (Program::of(&app).await, Program::of(&theirs).await);
         populated(&app, &program).await;
         populated(&theirs, &stranger).await;
-        for list in ["invoices", "payments", "creditNotes", "billingRuns", "ledgerAccounts", "events", "auditEntries"] {
+        for list in ["invoices", "payments", "creditNotes", "billingRuns", "ledgerAccounts", "events", "auditEntries", "leads"] {
             let query =
                 format!("query ($after: String) {{ {list}(first: 1, after: $after) {{ pageInfo {{ endCursor }} }} }}");
             let mut page = stranger.data(&query, json!({})).await;

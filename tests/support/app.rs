@@ -73,6 +73,7 @@ impl App {
             payment_terms_from: TermsFrom::IssueDate,
             billing_from: month("2026-01"),
             run_schedule: None,
+            payout_four_eyes: None,
         };
         change(&mut input);
         let made: Organization = organizations::create(&billing, &input).await.expect("an organization");
@@ -171,6 +172,8 @@ impl App {
             external_id: external_id.to_owned(),
             name: format!("Kunde {external_id}"),
             country: None,
+            email: None,
+            stripe_customer_id: None,
             owner,
             owned_from: date("2025-01-01"),
         };

@@ -5,9 +5,13 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where something that it needs is not there")]
 
+mod affiliate;
 mod app;
 mod cluster;
+pub mod desk;
 pub mod source;
+pub mod stub;
 
+pub use affiliate::{percent, plain_terms};
 pub use app::{App, date, dkk, eur, folder_as, month};
 pub use cluster::{Statements, World, console, story, world};

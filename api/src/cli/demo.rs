@@ -13,7 +13,7 @@ use billing::invoicing::documents::RunStatus;
 use billing::invoicing::run::Goal;
 use billing::keys::{self, NewKey, Scope};
 use billing::organizations::{self, Organization};
-use billing::{Billing, Caller, Clock, Page, invoicing};
+use billing::{Billing, Caller, Page, invoicing};
 use billing_primitives::PartnerId;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ pub async fn demo(config: &Config, args: &DemoArgs, output: Output) -> Result<()
     let url = door.as_ref().map_or_else(|| format!("http://{}", config.listen), |door| door.url.clone());
     output.note(&format!("The data folder is {}.", config.data.display()));
     let database = Database::start(&config.database()).await?;
-    let billing = Billing::new(database.db.clone(), Clock::Database);
+    let billing = config.billing(&database);
     let prepared = tokio::select! {
         prepared = prepare(&billing, config, &url, output) => prepared,
         () = asked_to_stop() => Err(Failure::Interrupted),

@@ -4,6 +4,7 @@
 //! JSON with `--json`), everything else to stderr. Exit codes are part of the contract, see [`Failure::exit_code`].
 
 mod demo;
+mod export;
 mod failure;
 mod import;
 mod invoice;
@@ -63,6 +64,9 @@ enum Command {
     /// Show an invoice
     #[command(subcommand)]
     Invoice(invoice::InvoiceCommand),
+    /// Write files for other programs
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Compute everything again and compare
     Verify(verify::VerifyArgs),
     /// Make, list and revoke API keys
@@ -115,6 +119,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Import(args) => import::import(&loaded(flags, "warn")?, &args, output).await,
         Command::Run(command) => run::run(&loaded(flags, "warn")?, command, output).await,
         Command::Invoice(command) => invoice::run(&loaded(flags, "warn")?, command, output).await,
+        Command::Export(command) => export::run(&loaded(flags, "warn")?, command, output).await,
         Command::Verify(args) => verify::verify(&loaded(flags, "warn")?, &args, output).await,
         Command::Key(command) => key::run(&loaded(flags, "warn")?, command, output).await,
         Command::Schema => output.text(&crate::graphql::sdl()),

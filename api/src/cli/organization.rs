@@ -70,6 +70,9 @@ pub struct CreateArgs {
     /// When the month's drafts are made, as a cron expression such as "0 6 1 * *"; by hand only without this flag
     #[arg(long, value_name = "CRON")]
     run_schedule: Option<String>,
+    /// Payout runs are approved by somebody other than their maker
+    #[arg(long)]
+    payout_four_eyes: bool,
 }
 
 /// # Errors
@@ -101,6 +104,7 @@ async fn create(config: &Config, args: CreateArgs, output: Output) -> Result<(),
         payment_terms_from: args.payment_terms_from,
         billing_from: args.billing_from,
         run_schedule: args.run_schedule,
+        payout_four_eyes: Some(args.payout_four_eyes),
     };
     let made = with_billing(config, async |billing| Ok(organizations::create(billing, &input).await?)).await?;
     let text = format!("{} is made, with the external id {}.\n", made.id, made.external_id);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::database::Database;
-use billing::{Billing, Clock};
+use billing::Billing;
 use jobs::{BillingHandler, WorkerSettings, Workers};
 use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 use serde_json::json;
@@ -78,7 +78,7 @@ pub async fn until_stopped(
     door: Option<Door>,
     with_workers: bool,
 ) -> Result<(), Failure> {
-    let billing = Billing::new(database.db.clone(), Clock::Database);
+    let billing = config.billing(&database);
     let (stop, stopping) = watch::channel(false);
     let signals = tokio::spawn(tell_when_asked(stop.clone()));
     let http = async {

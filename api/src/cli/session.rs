@@ -2,7 +2,7 @@
 
 use billing::database::Database;
 use billing::organizations;
-use billing::{Billing, Clock};
+use billing::Billing;
 use billing_primitives::OrganizationId;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,7 +50,7 @@ pub async fn with_billing<T>(
     work: impl AsyncFnOnce(&Billing) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let database = Database::start(&config.database()).await?;
-    let billing = Billing::new(database.db.clone(), Clock::Database);
+    let billing = config.billing(&database);
     let done = tokio::select! {
         done = work(&billing) => done,
         () = asked_to_stop() => Err(Failure::Interrupted),

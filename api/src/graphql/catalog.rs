@@ -7,7 +7,7 @@ use billing::{Refusal, catalog};
 use billing_primitives::{self as primitives, PartnerId, PlanId, PriceListId, PriceListVersionId};
 
 use super::connection::{Connection, List};
-use super::loaders::{PricesOf, VersionsOf};
+use super::loaders::{PricesOf, StripeIdsOf, VersionsOf};
 use super::partners::Partner;
 use super::scalars::{Currency, Date, DateTime, Money, MoneyInput};
 use super::scope::{Name, Scope, id, one_of};
@@ -25,6 +25,7 @@ pub enum Pricing {
 
 /// What is sold per month.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub struct Plan {
     /// The global id.
     pub id: ID,
@@ -38,6 +39,8 @@ pub struct Plan {
     pub counts_users: bool,
     /// When it was made.
     pub created_at: DateTime,
+    #[graphql(skip)]
+    key: PlanId,
 }
 
 impl From<catalog::Plan> for Plan {
@@ -49,7 +52,17 @@ impl From<catalog::Plan> for Plan {
             pricing: row.pricing.into(),
             counts_users: row.counts_users,
             created_at: row.created_at.into(),
+            key: row.id,
         }
+    }
+}
+
+#[ComplexObject]
+impl Plan {
+    /// Ids of the prices and products at Stripe that are this plan.
+    async fn stripe_ids(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let rows = Scope::of(ctx)?.list(StripeIdsOf(self.key)).await?;
+        Ok(rows.into_iter().map(|row| row.stripe_id).collect())
     }
 }
 
@@ -260,6 +273,15 @@ pub struct UpdatePlanInput {
     name: String,
 }
 
+/// Which of Stripe's prices and products are a plan.
+#[derive(Debug, Clone, InputObject)]
+pub struct SetPlanStripeIdsInput {
+    /// The id of the plan.
+    plan: ID,
+    /// Ids of prices or products at Stripe, at most 100; what is left out is removed.
+    stripe_ids: Vec<String>,
+}
+
 /// A version of a price list: all its prices from a day on.
 #[derive(Debug, Clone, InputObject)]
 pub struct PublishPricesInput {
@@ -312,6 +334,11 @@ payloads! {
         /// The plan as it is now.
         plan: Plan as catalog::Plan
     }
+    /// What setting a plan's ids at Stripe came to.
+    SetPlanStripeIdsPayload {
+        /// The plan as it is now.
+        plan: Plan as catalog::Plan
+    }
     /// What publishing prices came to.
     PublishPricesPayload {
         /// The version that stands.
@@ -342,6 +369,21 @@ impl CatalogMutation {
         let work = async {
             let plan = id("plan", "plan", &input.plan)?;
             catalog::plans::update(&scope.billing, &scope.caller, plan, &input.name).await
+        };
+        scope.command(work).await
+    }
+
+    /// Says which of Stripe's prices and products are a plan; each is one plan at most. Commissions of the customers
+    /// that were billed for any of them are derived again.
+    async fn set_plan_stripe_ids(
+        &self,
+        ctx: &Context<'_>,
+        input: SetPlanStripeIdsInput,
+    ) -> Result<SetPlanStripeIdsPayload> {
+        let scope = Scope::of(ctx)?;
+        let work = async {
+            let plan = id("plan", "plan", &input.plan)?;
+            catalog::stripe_ids::set(&scope.billing, &scope.caller, plan, &input.stripe_ids).await
         };
         scope.command(work).await
     }

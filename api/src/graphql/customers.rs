@@ -1,13 +1,14 @@
 //! Customers: who uses what is sold, and who sells to them on which day.
 
 use async_graphql::{ComplexObject, Context, ID, InputObject, Object, Result, SimpleObject};
-use billing::customers;
 use billing::customers::rules::owner_on;
+use billing::{attribution, customers};
 use billing_primitives::{CustomerId, PartnerId};
 
+use super::attribution::{Attribution, Touch};
 use super::connection::{Connection, List};
 use super::errors::Code;
-use super::loaders::{OwnersOf, SubscriptionsOf};
+use super::loaders::{AttributionsOf, OwnersOf, SubscriptionsOf, TouchesOf};
 use super::partners::Partner;
 use super::scalars::{Date, DateTime};
 use super::scope::{Name, Scope, id, one_of};
@@ -26,6 +27,10 @@ pub struct Customer {
     pub name: String,
     /// Its country, two capital letters.
     pub country: Option<String>,
+    /// The address it registered with.
+    pub email: Option<String>,
+    /// The id under which Stripe bills it.
+    pub stripe_customer_id: Option<String>,
     /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
@@ -39,6 +44,8 @@ impl From<customers::Customer> for Customer {
             external_id: row.external_id,
             name: row.name,
             country: row.country,
+            email: row.email,
+            stripe_customer_id: row.stripe_customer_id,
             created_at: row.created_at.into(),
             key: row.id,
         }
@@ -63,6 +70,28 @@ impl Customer {
     async fn subscriptions(&self, ctx: &Context<'_>) -> Result<Vec<Subscription>> {
         let rows = Scope::of(ctx)?.list(SubscriptionsOf(self.key)).await?;
         Ok(rows.into_iter().map(Subscription::from).collect())
+    }
+
+    /// To whom it is credited on a day; null: to nobody.
+    async fn attribution(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The day.")] on: Date,
+    ) -> Result<Option<Attribution>> {
+        let rows = Scope::of(ctx)?.list(AttributionsOf(self.key)).await?;
+        Ok(attribution::rules::on(&rows, on.0).cloned().map(Attribution::from))
+    }
+
+    /// To whom it was credited over time, the earliest day first; of one day the last row holds.
+    async fn attributions(&self, ctx: &Context<'_>) -> Result<Vec<Attribution>> {
+        let rows = Scope::of(ctx)?.list(AttributionsOf(self.key)).await?;
+        Ok(rows.into_iter().map(Attribution::from).collect())
+    }
+
+    /// What is known to have brought it, the earliest first; at most a hundred.
+    async fn touches(&self, ctx: &Context<'_>) -> Result<Vec<Touch>> {
+        let rows = Scope::of(ctx)?.list(TouchesOf(self.key)).await?;
+        Ok(rows.into_iter().map(|row| row.touch.into()).collect())
     }
 }
 
@@ -141,6 +170,10 @@ pub struct CreateCustomerInput {
     name: String,
     /// Its country, two capital letters.
     country: Option<String>,
+    /// The address it registered with.
+    email: Option<String>,
+    /// The id under which Stripe bills it; no other customer has it.
+    stripe_customer_id: Option<String>,
     /// The id of the partner that sells to it; without one the organization does so itself.
     owner: Option<ID>,
     /// The first day of this ownership.
@@ -156,6 +189,10 @@ pub struct UpdateCustomerInput {
     name: String,
     /// Its country, two capital letters.
     country: Option<String>,
+    /// The address it registered with.
+    email: Option<String>,
+    /// The id under which Stripe bills it; no other customer has it. Commissions on what Stripe billed move with it.
+    stripe_customer_id: Option<String>,
 }
 
 payloads! {
@@ -184,6 +221,8 @@ impl CustomerMutation {
                 external_id: input.external_id,
                 name: input.name,
                 country: input.country,
+                email: input.email,
+                stripe_customer_id: input.stripe_customer_id,
                 owner: input.owner.map(|owner| id("owner", "partner", &owner)).transpose()?,
                 owned_from: input.owned_from.into(),
             };
@@ -192,12 +231,17 @@ impl CustomerMutation {
         scope.command(work).await
     }
 
-    /// Replaces a customer's name and country.
+    /// Replaces a customer's name, country, address and id at Stripe.
     async fn update_customer(&self, ctx: &Context<'_>, input: UpdateCustomerInput) -> Result<UpdateCustomerPayload> {
         let scope = Scope::of(ctx)?;
         let work = async {
             let customer = id("customer", "customer", &input.customer)?;
-            let profile = customers::CustomerProfile { name: input.name, country: input.country };
+            let profile = customers::CustomerProfile {
+                name: input.name,
+                country: input.country,
+                email: input.email,
+                stripe_customer_id: input.stripe_customer_id,
+            };
             customers::update(&scope.billing, &scope.caller, customer, &profile).await
         };
         scope.command(work).await

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use billing::{Refusal, explain};
-use billing_primitives::{CreditNoteId, InvoiceId};
+use billing_primitives::{CommissionStatementId, CreditNoteId, InvoiceId, PayoutId};
 
 use super::invoice_lines::InvoiceLineId;
 use super::scalars::Money;
@@ -56,11 +56,13 @@ pub struct ExplainQuery;
 
 #[Object]
 impl ExplainQuery {
-    /// Why an invoice, an invoice line or a credit note comes to its amount; null when there is no such object.
+    /// Why an invoice, an invoice line, a credit note, a payout or a commission statement comes to its amount; null when
+    /// there is no such object.
     async fn explain(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of an invoice, an invoice line or a credit note.")] id: ID,
+        #[graphql(desc = "The id of an invoice, an invoice line, a credit note, a payout or a commission statement.")]
+        id: ID,
     ) -> Result<Option<Explanation>> {
         let scope = Scope::of(ctx)?;
         let (billing, organization) = (&scope.billing, scope.organization());
@@ -70,6 +72,10 @@ impl ExplainQuery {
             explain::line(billing, organization, line.invoice, line.number).await
         } else if let Ok(id) = id.parse::<CreditNoteId>() {
             explain::credit_note(billing, organization, id).await
+        } else if let Ok(id) = id.parse::<PayoutId>() {
+            explain::payout(billing, organization, id).await
+        } else if let Ok(id) = id.parse::<CommissionStatementId>() {
+            explain::statement(billing, organization, id).await
         } else {
             return Ok(None);
         };

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
 use billing::books;
-use billing_primitives::{self as primitives, LedgerAccountId, PartnerId};
+use billing_primitives::{self as primitives, EnrollmentId, LedgerAccountId, PartnerId};
 
 use super::connection::{Connection, List};
+use super::enrollments::Enrollment;
 use super::loaders::Rows;
 use super::partners::Partner;
 use super::scalars::{Currency, Date, DateTime, Money};
@@ -36,11 +37,18 @@ impl From<books::LedgerAccount> for LedgerAccount {
 
 #[ComplexObject]
 impl LedgerAccount {
-    /// Whose it is; null: the organization's own.
+    /// The partner whose it is; null: the organization's own, or an enrollment's.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         let Some(partner) = self.row.partner else { return Ok(None) };
         let partner: billing::partners::Partner = Scope::of(ctx)?.need::<PartnerId>(partner).await?;
         Ok(Some(partner.into()))
+    }
+
+    /// The enrollment whose it is; null: the organization's own, or a partner's.
+    async fn enrollment(&self, ctx: &Context<'_>) -> Result<Option<Enrollment>> {
+        let Some(enrollment) = self.row.enrollment else { return Ok(None) };
+        let enrollment: billing::programs::Enrollment = Scope::of(ctx)?.need::<EnrollmentId>(enrollment).await?;
+        Ok(Some(enrollment.into()))
     }
 
     /// Debits less credits: what is owed to the organization is above zero, what it owes and its revenue below.

@@ -4,11 +4,15 @@
 //! [`guard`] (limits before, codes behind), [`connection`] (pages), [`loaders`] (batches), [`errors`] (codes).
 
 mod api_keys;
+mod applications;
+mod attribution;
 mod batch;
 mod catalog;
+mod commission_statements;
 pub mod connection;
 mod credit_notes;
 mod customers;
+mod enrollments;
 pub mod errors;
 mod events;
 mod explain;
@@ -24,8 +28,13 @@ mod node;
 mod organization;
 mod partners;
 mod payments;
+mod payout_runs;
+mod payouts;
 mod previews;
+mod program_terms;
+mod programs;
 mod rates;
+mod referrals;
 mod retail;
 mod retail_statements;
 pub mod run;
@@ -55,11 +64,17 @@ pub struct Query(
     catalog::CatalogQuery,
     subscriptions::SubscriptionQuery,
     tiers::TierQuery,
+    programs::ProgramQuery,
+    enrollments::EnrollmentQuery,
+    applications::ApplicationQuery,
     runs::RunQuery,
     previews::PreviewQuery,
     invoices::InvoiceQuery,
     credit_notes::CreditNoteQuery,
     payments::PaymentQuery,
+    payouts::PayoutQuery,
+    payout_runs::PayoutRunQuery,
+    commission_statements::CommissionStatementQuery,
     explain::ExplainQuery,
     retail::RetailQuery,
     retail_statements::RetailStatementQuery,
@@ -67,6 +82,8 @@ pub struct Query(
     ledger::LedgerQuery,
     events::EventQuery,
     api_keys::ApiKeyQuery,
+    referrals::ReferralQuery,
+    attribution::AttributionQuery,
 );
 
 /// Where every writing operation begins. Each mutation takes one input and answers with its object, or with the
@@ -78,12 +95,21 @@ pub struct Mutation(
     catalog::CatalogMutation,
     subscriptions::SubscriptionMutation,
     tiers::TierMutation,
+    programs::ProgramMutation,
+    enrollments::EnrollmentMutation,
+    applications::ApplicationMutation,
     runs::RunMutation,
     credit_notes::CreditNoteMutation,
     payments::PaymentMutation,
+    payouts::PayoutMutation,
+    payout_runs::PayoutRunMutation,
+    commission_statements::CommissionStatementMutation,
     retail::RetailMutation,
     rates::RateMutation,
     api_keys::ApiKeyMutation,
+    organization::OrganizationMutation,
+    referrals::ReferralMutation,
+    attribution::AttributionMutation,
 );
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;

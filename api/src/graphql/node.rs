@@ -2,15 +2,20 @@
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use billing_primitives::{
-    ApiKeyId, AuditEntryId, BillingRunId, CreditNoteId, CustomerId, EventId, InvoiceId, LedgerAccountId,
-    OrganizationId, PartnerId, PaymentId, PlanId, PriceListId, PriceListVersionId, RetailPriceId, SeatChangeId,
-    SubscriptionId, TierPinId, TierTableId,
+    ApiKeyId, ApplicationId, AttributionId, AuditEntryId, BillingRunId, ClaimLinkId, CommissionStatementId, CreditNoteId, CustomerId, EnrollmentId, EventId, InvoiceId,
+    LeadId, LedgerAccountId, OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, PlanId, PriceListId, PriceListVersionId,
+    ProgramId, ProgramVersionId,
+    ReferralCodeId, ReferralLinkId, RetailPriceId, SeatChangeId, SubscriptionId, TierPinId, TierTableId, TouchId,
 };
 
 use super::api_keys::ApiKey;
+use super::applications::Application;
+use super::attribution::{Attribution, Touch};
 use super::catalog::{Plan, PriceList, PriceListVersion};
+use super::commission_statements::CommissionStatement;
 use super::credit_notes::CreditNote;
 use super::customers::Customer;
+use super::enrollments::Enrollment;
 use super::events::{AuditEntry, Event};
 use super::invoice_lines::{InvoiceLine, InvoiceLineId};
 use super::invoices::Invoice;
@@ -18,6 +23,10 @@ use super::ledger::LedgerAccount;
 use super::organization::Organization;
 use super::partners::Partner;
 use super::payments::Payment;
+use super::payout_runs::PayoutRun;
+use super::payouts::Payout;
+use super::programs::{Program, ProgramVersion};
+use super::referrals::{ClaimLink, Lead, ReferralCode, ReferralLink};
 use super::retail::RetailPrice;
 use super::runs::BillingRun;
 use super::scope::Scope;
@@ -29,25 +38,38 @@ use super::tiers::{TierPin, TierTable};
 #[graphql(field(name = "id", ty = "&ID", desc = "The global id: a prefix that names the kind, and 32 hex digits."))]
 pub enum Node {
     ApiKey(ApiKey),
+    Application(Application),
+    Attribution(Attribution),
     AuditEntry(AuditEntry),
     BillingRun(BillingRun),
+    ClaimLink(ClaimLink),
+    CommissionStatement(CommissionStatement),
     CreditNote(CreditNote),
     Customer(Customer),
+    Enrollment(Enrollment),
     Event(Event),
     Invoice(Invoice),
     InvoiceLine(InvoiceLine),
+    Lead(Lead),
     LedgerAccount(LedgerAccount),
     Organization(Organization),
     Partner(Partner),
     Payment(Payment),
+    Payout(Payout),
+    PayoutRun(PayoutRun),
     Plan(Plan),
     PriceList(PriceList),
     PriceListVersion(PriceListVersion),
+    Program(Program),
+    ProgramVersion(ProgramVersion),
+    ReferralCode(ReferralCode),
+    ReferralLink(ReferralLink),
     RetailPrice(RetailPrice),
     SeatChange(SeatChange),
     Subscription(Subscription),
     TierPin(TierPin),
     TierTable(TierTable),
+    Touch(Touch),
 }
 
 #[derive(Default)]
@@ -75,24 +97,37 @@ macro_rules! loaded {
 async fn by_prefix(scope: &Scope, id: &ID) -> Result<Option<Node>> {
     Ok(loaded! { scope, id;
         ApiKeyId => ApiKey,
+        ApplicationId => Application,
+        AttributionId => Attribution,
         AuditEntryId => AuditEntry,
         BillingRunId => BillingRun,
+        ClaimLinkId => ClaimLink,
+        CommissionStatementId => CommissionStatement,
         CreditNoteId => CreditNote,
         CustomerId => Customer,
+        EnrollmentId => Enrollment,
         EventId => Event,
         InvoiceId => Invoice,
         InvoiceLineId => InvoiceLine,
+        LeadId => Lead,
         LedgerAccountId => LedgerAccount,
         OrganizationId => Organization,
         PartnerId => Partner,
         PaymentId => Payment,
+        PayoutId => Payout,
+        PayoutRunId => PayoutRun,
         PlanId => Plan,
         PriceListId => PriceList,
         PriceListVersionId => PriceListVersion,
+        ProgramId => Program,
+        ProgramVersionId => ProgramVersion,
+        ReferralCodeId => ReferralCode,
+        ReferralLinkId => ReferralLink,
         RetailPriceId => RetailPrice,
         SeatChangeId => SeatChange,
         SubscriptionId => Subscription,
         TierPinId => TierPin,
         TierTableId => TierTable,
+        TouchId => Touch,
     })
 }

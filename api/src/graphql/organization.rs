@@ -1,10 +1,11 @@
 //! The caller's organization.
 
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
-use billing::organizations;
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use billing::{Refusal, organizations};
 
 use super::scalars::{Currency, DateTime, Month, TimeZone};
 use super::scope::Scope;
+use crate::payloads;
 
 /// Whether documents are meant, or tried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -67,8 +68,14 @@ pub struct Organization {
     pub billing_from: Month,
     /// When the monthly draft run starts, as a cron expression in its time zone; null: by hand only.
     pub run_schedule: Option<String>,
+    /// Whether a payout run is approved by somebody other than its maker.
+    pub payout_four_eyes: bool,
     /// When it was made.
     pub created_at: DateTime,
+    /// Names it on its own site, where touches, registrations and leads come from; no secret. Null until one is rolled.
+    pub publishable_key: Option<String>,
+    /// The host name whose public requests mean it.
+    pub public_host: Option<String>,
 }
 
 impl From<organizations::Organization> for Organization {
@@ -93,7 +100,10 @@ impl From<organizations::Organization> for Organization {
             payment_terms_from: row.payment_terms_from.into(),
             billing_from: row.billing_from.into(),
             run_schedule: row.run_schedule,
+            payout_four_eyes: row.payout_four_eyes,
             created_at: row.created_at.into(),
+            publishable_key: row.publishable_key,
+            public_host: row.public_host,
         }
     }
 }
@@ -107,5 +117,60 @@ impl OrganizationQuery {
     async fn organization(&self, ctx: &Context<'_>) -> Result<Organization> {
         let scope = Scope::of(ctx)?;
         Ok(scope.need(scope.organization()).await?.into())
+    }
+}
+
+/// The host name whose public requests shall mean the organization.
+#[derive(Debug, Clone, InputObject)]
+pub struct SetPublicHostInput {
+    /// The host name, such as `partner.example.com`; without one, none does.
+    host: Option<String>,
+}
+
+/// Another publishable key.
+#[derive(Debug, Clone, InputObject)]
+pub struct RollPublishableKeyInput {
+    /// The key it has now names nobody afterwards: true says that this is meant.
+    confirm: bool,
+}
+
+payloads! {
+    /// What setting the host name came to.
+    SetPublicHostPayload {
+        /// The organization as it is now.
+        organization: Organization as organizations::Organization
+    }
+    /// What rolling the key came to.
+    RollPublishableKeyPayload {
+        /// The organization as it is now.
+        organization: Organization as organizations::Organization
+    }
+}
+
+#[derive(Default)]
+pub struct OrganizationMutation;
+
+#[Object]
+impl OrganizationMutation {
+    /// Sets the host name whose public requests mean the organization, or takes it away.
+    async fn set_public_host(&self, ctx: &Context<'_>, input: SetPublicHostInput) -> Result<SetPublicHostPayload> {
+        let scope = Scope::of(ctx)?;
+        scope.command(organizations::public::set_host(&scope.billing, &scope.caller, input.host.as_deref())).await
+    }
+
+    /// Gives the organization another publishable key; the one it had names nobody from now on.
+    async fn roll_publishable_key(
+        &self,
+        ctx: &Context<'_>,
+        input: RollPublishableKeyInput,
+    ) -> Result<RollPublishableKeyPayload> {
+        let scope = Scope::of(ctx)?;
+        let work = async {
+            if !input.confirm {
+                return Err(Refusal::invalid("confirm", "has to be true").into());
+            }
+            organizations::public::roll_publishable_key(&scope.billing, &scope.caller).await
+        };
+        scope.command(work).await
     }
 }

@@ -1,13 +1,18 @@
 //! Partners: who sells on, and is invoiced.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
-use billing::{Refusal, partners, vat};
+use billing::attribution::{self, LeadFilter};
+use billing::payouts::PayoutFilter;
+use billing::{Refusal, organizations, partners, vat};
 use billing_primitives::PartnerId;
 
 use super::connection::{Connection, List};
-use super::loaders::CreditBalancesOf;
+use super::enrollments::Enrollment;
+use super::loaders::{CodesOf, CreditBalancesOf, EnrollmentsOf, PayoutDetailsOf};
 use super::organization::TermsFrom;
 use super::payments::CreditBalance;
+use super::payouts::{self, Payout, PayoutDetails};
+use super::referrals::{ClaimLink, Lead, ReferralCode};
 use super::scalars::{Currency, Date, DateTime};
 use super::scope::{Name, Scope, id, one_of};
 use crate::payloads;
@@ -122,6 +127,62 @@ impl Partner {
         let balances = Scope::of(ctx)?.list(CreditBalancesOf(self.key)).await?;
         Ok(balances.into_iter().map(CreditBalance::from).collect())
     }
+
+    /// Where it is paid; null while nobody said so.
+    async fn payout_details(&self, ctx: &Context<'_>) -> Result<Option<PayoutDetails>> {
+        let found = Scope::of(ctx)?.list(PayoutDetailsOf(self.key)).await?;
+        Ok(found.into_iter().next().map(PayoutDetails::from))
+    }
+
+    /// Its payouts of all programmes, the ones made last first.
+    async fn payouts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Length of the page: 25 unless said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
+    ) -> Result<Connection<Payout>> {
+        let filter = PayoutFilter { partner: Some(self.key), ..PayoutFilter::default() };
+        payouts::page(Scope::of(ctx)?, &filter, first, after.as_deref()).await
+    }
+
+    /// The programmes it is enrolled in.
+    async fn enrollments(&self, ctx: &Context<'_>) -> Result<Vec<Enrollment>> {
+        let enrollments = Scope::of(ctx)?.list(EnrollmentsOf(self.key)).await?;
+        Ok(enrollments.into_iter().map(Enrollment::from).collect())
+    }
+
+    /// Its referral codes, in the order in which they were made.
+    async fn referral_codes(&self, ctx: &Context<'_>) -> Result<Vec<ReferralCode>> {
+        let codes = Scope::of(ctx)?.list(CodesOf(self.key)).await?;
+        Ok(codes.into_iter().map(ReferralCode::from).collect())
+    }
+
+    /// Its claim links, the latest first.
+    async fn claim_links(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Length of the page: 25 unless said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
+    ) -> Result<Connection<ClaimLink>> {
+        let scope = Scope::of(ctx)?;
+        let list = List::of("claimLinks", scope.organization(), first, after.as_deref())?;
+        let slice = attribution::claim_links(&scope.billing, scope.organization(), self.key, &list.page).await?;
+        list.connection(slice, |link| link.id)
+    }
+
+    /// Who left an address with its forms, the latest first.
+    async fn leads(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Length of the page: 25 unless said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
+    ) -> Result<Connection<Lead>> {
+        let scope = Scope::of(ctx)?;
+        let filter = LeadFilter { partner: Some(self.key), status: None };
+        let list = List::of("leads", scope.organization(), first, after.as_deref())?;
+        let slice = attribution::leads(&scope.billing, scope.organization(), &list.page, &filter).await?;
+        list.connection(slice, |lead| lead.id)
+    }
 }
 
 #[derive(Default)]
@@ -189,11 +250,6 @@ pub struct PartnerProfileInput {
 
 impl PartnerProfileInput {
     fn profile(self) -> Result<partners::PartnerProfile, Refusal> {
-        let payment_terms = match (self.payment_terms_days, self.payment_terms_from) {
-            (Some(days), from) => Some((days, from.unwrap_or(TermsFrom::IssueDate).into())),
-            (None, None) => None,
-            (None, Some(_)) => return Err(Refusal::invalid("paymentTermsDays", "is missing")),
-        };
         Ok(partners::PartnerProfile {
             external_id: self.external_id,
             legal_name: self.legal_name,
@@ -204,9 +260,24 @@ impl PartnerProfileInput {
             country: self.country,
             vat_number: self.vat_number,
             currency: self.currency.into(),
-            payment_terms,
+            payment_terms: payment_terms(self.payment_terms_days, self.payment_terms_from)?,
             parent: self.parent.map(|parent| id("parent", "partner", &parent)).transpose()?,
         })
+    }
+}
+
+/// Terms as they were given.
+///
+/// # Errors
+/// [`Refusal::Invalid`] when only one half of them was.
+pub fn payment_terms(
+    days: Option<i32>,
+    from: Option<TermsFrom>,
+) -> Result<Option<(i32, organizations::TermsFrom)>, Refusal> {
+    match (days, from) {
+        (Some(days), from) => Ok(Some((days, from.unwrap_or(TermsFrom::IssueDate).into()))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Refusal::invalid("paymentTermsDays", "is missing")),
     }
 }
 

@@ -21,6 +21,8 @@ pub enum PaymentMethod {
     Bank,
     /// Through Stripe.
     Stripe,
+    /// What was payable to the partner as commission paid it; only finalizing an invoice records it.
+    Commission,
 }
 
 /// Why money went back.

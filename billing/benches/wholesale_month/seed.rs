@@ -67,6 +67,7 @@ fn new_organization(subscriptions: i64) -> Outcome<NewOrganization> {
         payment_terms_from: TermsFrom::IssueDate,
         billing_from: first_month()?,
         run_schedule: None,
+        payout_four_eyes: None,
     })
 }
 

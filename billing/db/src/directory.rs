@@ -14,6 +14,12 @@ pub enum Kind {
     Organization,
     /// By the SHA-256 of the secret.
     ApiKey,
+    /// By the key itself: it is public.
+    PublishableKey,
+    /// By the name in the Host header.
+    Host,
+    /// By the id of the endpoint, the last part of its address.
+    StripeEndpoint,
 }
 
 impl Kind {
@@ -21,6 +27,9 @@ impl Kind {
         match self {
             Kind::Organization => "ORGANIZATION",
             Kind::ApiKey => "API_KEY",
+            Kind::PublishableKey => "PUBLISHABLE_KEY",
+            Kind::Host => "HOST",
+            Kind::StripeEndpoint => "STRIPE_ENDPOINT",
         }
     }
 }

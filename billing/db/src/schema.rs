@@ -16,6 +16,44 @@ diesel::table! {
 }
 
 diesel::table! {
+    application (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        program_id -> Uuid,
+        legal_name -> Text,
+        contact_name -> Text,
+        email -> Text,
+        country -> Text,
+        website -> Nullable<Text>,
+        message -> Text,
+        referred_by_partner_id -> Nullable<Uuid>,
+        status -> Text,
+        reason -> Nullable<Text>,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamptz>,
+        partner_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    attribution (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        sequence -> BigInt,
+        customer_id -> Uuid,
+        enrollment_id -> Nullable<Uuid>,
+        effective_from -> Date,
+        source -> Text,
+        touch_id -> Nullable<Uuid>,
+        reason -> Nullable<Text>,
+        flags -> Array<Text>,
+        actor -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     audit_entry (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
@@ -50,6 +88,155 @@ diesel::table! {
         partner_id -> Uuid,
         code -> Text,
         message -> Text,
+    }
+}
+
+diesel::table! {
+    claim_link (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        partner_id -> Uuid,
+        enrollment_id -> Nullable<Uuid>,
+        kind -> Text,
+        customer_external_id -> Text,
+        customer_name -> Text,
+        email -> Nullable<Text>,
+        plan_id -> Nullable<Uuid>,
+        seats -> BigInt,
+        token_hash -> Text,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        customer_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        source_kind -> Text,
+        source_id -> Text,
+        level -> Integer,
+        enrollment_id -> Uuid,
+        partner_id -> Uuid,
+        program_id -> Uuid,
+        program_version_id -> Uuid,
+        customer_id -> Uuid,
+        attribution_id -> Uuid,
+        settlement -> Text,
+        currency -> Text,
+        base_minor -> BigInt,
+        base_reversed_minor -> BigInt,
+        earned_minor -> BigInt,
+        reversed_minor -> BigInt,
+        counted_minor -> BigInt,
+        held_minor -> BigInt,
+        payable_minor -> BigInt,
+        taken_minor -> BigInt,
+        owed_minor -> BigInt,
+        earned_at -> Timestamptz,
+        payable_at -> Timestamptz,
+        on_hold -> Bool,
+        trace -> Json,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission_entry (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        sequence -> BigInt,
+        commission_id -> Uuid,
+        enrollment_id -> Uuid,
+        kind -> Text,
+        amount_minor -> BigInt,
+        counted_minor -> BigInt,
+        held_minor -> BigInt,
+        payable_minor -> BigInt,
+        taken_minor -> BigInt,
+        owed_minor -> BigInt,
+        stated_minor -> BigInt,
+        currency -> Text,
+        occurred_on -> Date,
+        cause -> Text,
+        actor -> Text,
+        trace -> Json,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission_hold (organization_id, source_kind, source_id) {
+        organization_id -> Uuid,
+        source_kind -> Text,
+        source_id -> Text,
+        reason -> Text,
+        actor -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission_reversal (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        source_kind -> Text,
+        source_id -> Text,
+        base_minor -> Nullable<BigInt>,
+        reason -> Text,
+        actor -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission_statement (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        enrollment_id -> Uuid,
+        partner_id -> Uuid,
+        program_id -> Uuid,
+        month -> Date,
+        currency -> Text,
+        carried_minor -> BigInt,
+        earned_minor -> BigInt,
+        clawed_back_minor -> BigInt,
+        vat_bps -> Integer,
+        earned_vat_minor -> BigInt,
+        clawed_back_vat_minor -> BigInt,
+        balance_minor -> BigInt,
+        trace -> Json,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commission_statement_entry (organization_id, commission_entry_id) {
+        organization_id -> Uuid,
+        commission_entry_id -> Uuid,
+        statement_id -> Uuid,
+        commission_id -> Uuid,
+        part -> Text,
+        amount_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    conversion (organization_id, customer_id) {
+        organization_id -> Uuid,
+        customer_id -> Uuid,
+        converted_at -> Timestamptz,
+        source -> Text,
+        stripe_subscription_id -> Nullable<Text>,
+        plan_id -> Nullable<Uuid>,
+        seats -> BigInt,
+        cause -> Text,
+        actor -> Text,
+        created_at -> Timestamptz,
     }
 }
 
@@ -112,6 +299,8 @@ diesel::table! {
         name -> Text,
         country -> Nullable<Text>,
         created_at -> Timestamptz,
+        email -> Nullable<Text>,
+        stripe_customer_id -> Nullable<Text>,
     }
 }
 
@@ -138,6 +327,44 @@ diesel::table! {
         organization_id -> Uuid,
         series -> Text,
         last_number -> BigInt,
+    }
+}
+
+diesel::table! {
+    enrollment (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        program_id -> Uuid,
+        partner_id -> Uuid,
+        enrolled_from -> Date,
+        ended_from -> Nullable<Date>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    enrollment_evaluation (organization_id, enrollment_id, month) {
+        organization_id -> Uuid,
+        enrollment_id -> Uuid,
+        month -> Date,
+        program_version_id -> Uuid,
+        tier_code -> Text,
+        converted_customers -> BigInt,
+        net_revenue_minor -> BigInt,
+        currency -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    enrollment_terms (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        enrollment_id -> Uuid,
+        effective_from -> Date,
+        settlement -> Text,
+        overrides -> Json,
+        created_at -> Timestamptz,
     }
 }
 
@@ -280,6 +507,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    lead (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        enrollment_id -> Uuid,
+        touch_id -> Uuid,
+        name -> Text,
+        email -> Text,
+        company -> Nullable<Text>,
+        message -> Text,
+        status -> Text,
+        customer_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     ledger_account (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
@@ -355,6 +598,9 @@ diesel::table! {
         billing_from -> Date,
         run_schedule -> Nullable<Text>,
         created_at -> Timestamptz,
+        payout_four_eyes -> Bool,
+        publishable_key -> Nullable<Text>,
+        public_host -> Nullable<Text>,
     }
 }
 
@@ -384,6 +630,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    partner_parent (organization_id, partner_id, effective_from) {
+        organization_id -> Uuid,
+        partner_id -> Uuid,
+        effective_from -> Date,
+        parent_partner_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     payment (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
@@ -402,6 +658,86 @@ diesel::table! {
 }
 
 diesel::table! {
+    payout (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        payout_run_id -> Nullable<Uuid>,
+        enrollment_id -> Uuid,
+        partner_id -> Uuid,
+        program_id -> Uuid,
+        method -> Text,
+        status -> Text,
+        currency -> Text,
+        payable_minor -> BigInt,
+        offset_minor -> BigInt,
+        net_minor -> BigInt,
+        vat_bps -> Integer,
+        vat_minor -> BigInt,
+        holder -> Nullable<Text>,
+        iban -> Nullable<Text>,
+        invoice_id -> Nullable<Uuid>,
+        payment_id -> Nullable<Uuid>,
+        settled_on -> Nullable<Date>,
+        reference -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        trace -> Json,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    payout_details (organization_id, partner_id) {
+        organization_id -> Uuid,
+        partner_id -> Uuid,
+        holder -> Text,
+        iban -> Text,
+        verified_at -> Nullable<Timestamptz>,
+        verified_by -> Nullable<Text>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    payout_item (organization_id, payout_id, commission_id) {
+        organization_id -> Uuid,
+        payout_id -> Uuid,
+        commission_id -> Uuid,
+        amount_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    payout_left_out (organization_id, payout_run_id, enrollment_id) {
+        organization_id -> Uuid,
+        payout_run_id -> Uuid,
+        enrollment_id -> Uuid,
+        reason -> Text,
+        balance_minor -> BigInt,
+        currency -> Text,
+    }
+}
+
+diesel::table! {
+    payout_run (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        program_id -> Uuid,
+        run_key -> Text,
+        cut_off -> Date,
+        status -> Text,
+        currency -> Text,
+        threshold_minor -> BigInt,
+        made_by -> Text,
+        approved_by -> Nullable<Text>,
+        created_at -> Timestamptz,
+        computed_at -> Timestamptz,
+        approved_at -> Nullable<Timestamptz>,
+        sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     plan (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
@@ -409,6 +745,15 @@ diesel::table! {
         name -> Text,
         pricing -> Text,
         counts_users -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    plan_stripe_ref (organization_id, stripe_id) {
+        organization_id -> Uuid,
+        stripe_id -> Text,
+        plan_id -> Uuid,
         created_at -> Timestamptz,
     }
 }
@@ -440,6 +785,59 @@ diesel::table! {
         id -> Uuid,
         price_list_id -> Uuid,
         effective_on -> Date,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    program (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        external_id -> Text,
+        name -> Text,
+        currency -> Text,
+        is_default -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    program_version (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        program_id -> Uuid,
+        number -> Integer,
+        status -> Text,
+        effective_from -> Nullable<Date>,
+        new_customers_only -> Bool,
+        terms -> Json,
+        created_at -> Timestamptz,
+        published_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    referral_code (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        partner_id -> Uuid,
+        enrollment_id -> Nullable<Uuid>,
+        code -> Text,
+        code_key -> Text,
+        is_default -> Bool,
+        status -> Text,
+        stripe_promotion_code -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    referral_link (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        referral_code_id -> Uuid,
+        name -> Text,
+        destination -> Text,
         created_at -> Timestamptz,
     }
 }
@@ -511,6 +909,65 @@ diesel::table! {
 }
 
 diesel::table! {
+    stripe_account (organization_id) {
+        organization_id -> Uuid,
+        api_key -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    stripe_endpoint (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        secrets -> Array<Text>,
+        rejected -> BigInt,
+        disabled_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    stripe_event (organization_id, event_id) {
+        organization_id -> Uuid,
+        event_id -> Text,
+        endpoint_id -> Uuid,
+        kind -> Text,
+        api_version -> Nullable<Text>,
+        livemode -> Bool,
+        customer -> Nullable<Text>,
+        occurred_at -> Timestamptz,
+        received_at -> Timestamptz,
+        body -> Text,
+        status -> Text,
+        reason -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        attempts -> Integer,
+        processed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    stripe_fact (organization_id, kind, stripe_id) {
+        organization_id -> Uuid,
+        kind -> Text,
+        stripe_id -> Text,
+        as_of -> Timestamptz,
+        rank -> Integer,
+        event_id -> Nullable<Text>,
+        customer -> Nullable<Text>,
+        subscription -> Nullable<Text>,
+        invoice -> Nullable<Text>,
+        payment_intent -> Nullable<Text>,
+        charge -> Nullable<Text>,
+        paid_at -> Nullable<Timestamptz>,
+        earns_from -> Nullable<Date>,
+        fact -> Jsonb,
+    }
+}
+
+diesel::table! {
     subscription (organization_id, id) {
         organization_id -> Uuid,
         id -> Uuid,
@@ -575,11 +1032,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    touch (organization_id, id) {
+        organization_id -> Uuid,
+        id -> Uuid,
+        source -> Text,
+        enrollment_id -> Uuid,
+        referral_code_id -> Nullable<Uuid>,
+        visitor_hash -> Nullable<Text>,
+        customer_id -> Nullable<Uuid>,
+        occurred_at -> Timestamptz,
+        evidence -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     api_key,
+    application,
+    attribution,
     audit_entry,
     billing_run,
     billing_run_refusal,
+    claim_link,
+    commission,
+    commission_entry,
+    commission_hold,
+    commission_reversal,
+    commission_statement,
+    commission_statement_entry,
+    conversion,
     credit_balance,
     credit_note,
     credit_note_line,
@@ -587,6 +1069,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     customer_owner,
     directory,
     document_counter,
+    enrollment,
+    enrollment_evaluation,
+    enrollment_terms,
     event,
     exchange_rate,
     idempotency_key,
@@ -596,6 +1081,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     job,
     job_tick,
     late_change,
+    lead,
     ledger_account,
     ledger_block,
     ledger_sealed,
@@ -603,19 +1089,35 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_transfer,
     organization,
     partner,
+    partner_parent,
     payment,
+    payout,
+    payout_details,
+    payout_item,
+    payout_left_out,
+    payout_run,
     plan,
+    plan_stripe_ref,
     price,
     price_list,
     price_list_version,
+    program,
+    program_version,
+    referral_code,
+    referral_link,
     retail_price,
     seat_change,
     settlement,
     settlement_entry,
+    stripe_account,
+    stripe_endpoint,
+    stripe_event,
+    stripe_fact,
     subscription,
     tier,
     tier_evaluation,
     tier_pin,
     tier_table,
+    touch,
 );
 

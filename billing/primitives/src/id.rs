@@ -88,27 +88,45 @@ macro_rules! ids {
 
 ids! {
     ApiKeyId = "key";
+    ApplicationId = "app";
+    AttributionId = "att";
     AuditEntryId = "aud";
     BillingRunId = "run";
+    ClaimLinkId = "clm";
+    CommissionEntryId = "cme";
+    CommissionId = "com";
+    CommissionReversalId = "cmr";
+    CommissionStatementId = "cst";
     CreditNoteId = "crn";
     CustomerId = "cus";
+    EnrollmentId = "enr";
+    EnrollmentTermsId = "ent";
     EventId = "evt";
     InvoiceId = "inv";
     JobId = "job";
+    LeadId = "lead";
     LedgerAccountId = "acc";
     LedgerTransactionId = "ltx";
     OrganizationId = "org";
     PartnerId = "par";
     PaymentId = "pay";
+    PayoutId = "pyt";
+    PayoutRunId = "prun";
     PlanId = "plan";
     PriceListId = "prl";
     PriceListVersionId = "prv";
+    ProgramId = "prog";
+    ProgramVersionId = "pgv";
+    ReferralCodeId = "rfc";
+    ReferralLinkId = "rfl";
     RetailPriceId = "rtp";
     SeatChangeId = "sch";
     SettlementEntryId = "ste";
+    StripeEndpointId = "whe";
     SubscriptionId = "sub";
     TierPinId = "pin";
     TierTableId = "tie";
+    TouchId = "tch";
 }
 
 fn parse(prefix: &'static str, text: &str) -> Result<Uuid, NotAnId> {

@@ -194,6 +194,11 @@ impl FromStr for Timestamp {
 pub struct TimeZone(jiff::tz::TimeZone, String);
 
 impl TimeZone {
+    /// The zone in which Stripe counts its days.
+    pub fn utc() -> Self {
+        TimeZone(jiff::tz::TimeZone::UTC, "UTC".to_owned())
+    }
+
     pub fn name(&self) -> &str {
         &self.1
     }

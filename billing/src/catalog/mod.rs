@@ -5,6 +5,7 @@
 pub mod plans;
 pub mod rules;
 pub(crate) mod store;
+pub mod stripe_ids;
 pub mod timeline;
 
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 //! The price of a day is that of the partner's own version in force if it has the plan, else that of the organization's
 //! list in the same currency. Nothing is converted, and a missing price is said, never zero.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use billing_primitives::{
     Currency, Date, OrganizationId, PartnerId, PlanId, PriceListId, PriceListVersionId, Timestamp,
@@ -33,6 +33,18 @@ pub fn plan(organization: OrganizationId, id: PlanId, input: &NewPlan, now: Time
 /// [`Refusal::Invalid`].
 pub fn renamed(before: &Plan, name: &str) -> Result<Plan, Refusal> {
     Ok(Plan { name: text("name", name)?, ..before.clone() })
+}
+
+/// Ids of prices or products at Stripe, each once.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn stripe_ids(given: &[String]) -> Result<BTreeSet<String>, Refusal> {
+    let fits = |id: &String| (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if given.len() > 100 || !given.iter().all(fits) {
+        return Err(Refusal::invalid("stripeIds", "at most 100 ids of prices or products, as Stripe writes them"));
+    }
+    Ok(given.iter().cloned().collect())
 }
 
 /// A flat plan has no seats that somebody could sit on.

@@ -1,11 +1,15 @@
 //! SQL of plans, price lists, their versions and prices.
 
-use billing_db::schema::{plan, price, price_list, price_list_version};
+use billing_db::schema::{plan, plan_stripe_ref, price, price_list, price_list_version};
 use billing_db::{Conn, DbError};
-use billing_primitives::{Currency, Date, OrganizationId, PartnerId, PlanId, PriceListId, PriceListVersionId};
+use billing_primitives::{
+    Currency, CustomerId, Date, OrganizationId, PartnerId, PlanId, PriceListId, PriceListVersionId,
+};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text, Uuid};
 use diesel_async::RunQueryDsl;
 
+use super::stripe_ids::PlanStripeId;
 use super::{Plan, Price, PriceList, PriceListVersion};
 use crate::page::Page;
 
@@ -237,4 +241,70 @@ pub async fn prices_of(
         .select(Price::as_select())
         .load(conn)
         .await
+}
+
+/// By plan and id.
+pub async fn stripe_ids_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    plans: &[PlanId],
+) -> QueryResult<Vec<PlanStripeId>> {
+    plan_stripe_ref::table
+        .filter(plan_stripe_ref::organization_id.eq(organization))
+        .filter(plan_stripe_ref::plan_id.eq_any(plans))
+        .order((plan_stripe_ref::plan_id, plan_stripe_ref::stripe_id))
+        .select(PlanStripeId::as_select())
+        .load(conn)
+        .await
+}
+
+/// False when the id belongs to a plan already.
+pub async fn insert_stripe_id(conn: &mut Conn, row: &PlanStripeId) -> QueryResult<bool> {
+    let written =
+        diesel::insert_into(plan_stripe_ref::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    Ok(written == 1)
+}
+
+pub async fn delete_stripe_ids(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    plan: PlanId,
+    ids: &[String],
+) -> Result<(), DbError> {
+    let gone = diesel::delete(plan_stripe_ref::table)
+        .filter(plan_stripe_ref::organization_id.eq(organization))
+        .filter(plan_stripe_ref::plan_id.eq(plan))
+        .filter(plan_stripe_ref::stripe_id.eq_any(ids))
+        .execute(conn)
+        .await?;
+    DbError::expect_rows("plan_stripe_ref", ids.len(), gone)
+}
+
+#[derive(QueryableByName)]
+struct Billed {
+    #[diesel(sql_type = Uuid)]
+    id: CustomerId,
+}
+
+/// Customers with a Stripe invoice or subscription for any of these prices or products, in the order of their ids.
+pub async fn billed_by_stripe(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    stripe_ids: &[&str],
+) -> QueryResult<Vec<CustomerId>> {
+    let rows: Vec<Billed> = diesel::sql_query(
+        "SELECT c.id FROM customer c
+         WHERE c.organization_id = $1 AND c.stripe_customer_id IS NOT NULL AND EXISTS (
+             SELECT 1 FROM stripe_fact f
+             WHERE f.organization_id = $1 AND f.customer = c.stripe_customer_id
+               AND f.kind IN ('INVOICE', 'SUBSCRIPTION')
+               AND (EXISTS (SELECT 1 FROM jsonb_path_query(f.fact, '$.**.price') p WHERE p #>> '{}' = ANY($2))
+                    OR EXISTS (SELECT 1 FROM jsonb_path_query(f.fact, '$.**.product') p WHERE p #>> '{}' = ANY($2))))
+         ORDER BY c.id",
+    )
+    .bind::<Uuid, _>(organization)
+    .bind::<Array<Text>, _>(stripe_ids)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }

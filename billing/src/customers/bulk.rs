@@ -13,8 +13,8 @@ use crate::partners::{self, Partner};
 use crate::put::Put;
 use crate::{Billing, audit};
 
-/// Makes customers, or updates their names and countries; who owned them first, and since when, is history. No two
-/// inputs may have one external id.
+/// Makes customers, or updates their names and countries; who owned them first, and since when, is history. An e-mail
+/// or an id at Stripe that an input does not have stays. No two inputs may have one external id.
 ///
 /// # Errors
 /// Faults of the database. Inputs are refused as by [`super::create`], and with [`Refusal::DiffersFromRecorded`].
@@ -71,7 +71,12 @@ async fn put_profile(
     input: &NewCustomer,
 ) -> Result<Put<CustomerId>, Error> {
     rules::same_beginning(known, first, input)?;
-    let profile = CustomerProfile { name: input.name.clone(), country: input.country.clone() };
+    let profile = CustomerProfile {
+        name: input.name.clone(),
+        country: input.country.clone(),
+        email: input.email.clone().or_else(|| known.email.clone()),
+        stripe_customer_id: input.stripe_customer_id.clone().or_else(|| known.stripe_customer_id.clone()),
+    };
     if rules::changed(known, &profile)? == *known {
         return Ok(Put::Unchanged(known.id));
     }

@@ -6,14 +6,15 @@ pub(crate) mod bulk;
 pub mod rules;
 pub(crate) mod store;
 
-use billing_db::Conn;
+use billing_db::{Conn, Constraint, DbError};
 use billing_primitives::{CustomerId, Date, OrganizationId, PartnerId, Timestamp};
 use diesel::prelude::*;
 
+use crate::bulk::all_new;
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::page::{Page, Slice};
-use crate::{Applied, Billing, audit, partners};
+use crate::{Applied, Billing, audit, commissions, partners};
 
 /// The end customer (elsewhere: tenant, workspace).
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, serde::Serialize, serde::Deserialize)]
@@ -25,6 +26,10 @@ pub struct Customer {
     pub name: String,
     pub country: Option<String>,
     pub created_at: Timestamp,
+    /// Of whoever registered it.
+    pub email: Option<String>,
+    /// The `cus_` id under which Stripe bills it.
+    pub stripe_customer_id: Option<String>,
 }
 
 /// Who sells to a customer from a day on, inclusive, until the next row of the same customer.
@@ -43,6 +48,8 @@ pub struct NewCustomer {
     pub external_id: String,
     pub name: String,
     pub country: Option<String>,
+    pub email: Option<String>,
+    pub stripe_customer_id: Option<String>,
     /// None: direct.
     pub owner: Option<PartnerId>,
     pub owned_from: Date,
@@ -53,12 +60,15 @@ pub struct NewCustomer {
 pub struct CustomerProfile {
     pub name: String,
     pub country: Option<String>,
+    pub email: Option<String>,
+    pub stripe_customer_id: Option<String>,
 }
 
 /// Makes a customer and its first ownership.
 ///
 /// # Errors
-/// [`Refusal::Invalid`], [`Refusal::ExternalIdTaken`], [`Refusal::NotFound`] (owner), [`Refusal::PartnerNotActive`].
+/// [`Refusal::Invalid`], [`Refusal::ExternalIdTaken`], [`Refusal::NotFound`] (owner), [`Refusal::PartnerNotActive`],
+/// [`Refusal::StripeCustomerTaken`].
 pub async fn create(billing: &Billing, caller: &Caller, input: &NewCustomer) -> Result<Applied<Customer>, Error> {
     billing
         .db
@@ -80,13 +90,31 @@ pub(crate) async fn add(
         let partner = partners::store::lock(conn, caller.organization, owner).await?;
         rules::may_own(&partner.ok_or_else(|| Refusal::not_found("owner", "partner", owner))?)?;
     }
-    if !store::insert(conn, &customer).await? {
+    if store::by_external_id(conn, caller.organization, &customer.external_id).await?.is_some() {
         return Err(Refusal::ExternalIdTaken { what: "customer", external_id: customer.external_id }.into());
     }
+    check_stripe(conn, &customer).await?;
+    // Either name was free a moment ago: whoever took it since is found when this runs again.
+    all_new(1, usize::from(store::insert(conn, &customer).await?))?;
     let ownership = Ownership { customer_id: customer.id, owned_from: input.owned_from, partner_id: input.owner };
     store::insert_owners(conn, caller.organization, &[ownership], now).await?;
     audit::record(conn, caller, now, "customer.create", customer.id, details(&customer, &ownership)).await?;
+    if customer.stripe_customer_id.is_some() {
+        // What Stripe told of it before it was known counts from now on.
+        commissions::customers_changed(conn, billing, caller, &[customer.id], "customer.create").await?;
+    }
     Ok(customer)
+}
+
+/// Stripe bills a customer under one id, and one customer under it.
+async fn check_stripe(conn: &mut Conn, customer: &Customer) -> Result<(), Error> {
+    let Some(stripe) = &customer.stripe_customer_id else { return Ok(()) };
+    match store::by_stripe_id(conn, customer.organization_id, stripe).await? {
+        Some(other) if other.id != customer.id => {
+            Err(Refusal::StripeCustomerTaken { stripe_customer: stripe.clone() }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the audit log says of a new customer.
@@ -94,10 +122,10 @@ fn details(customer: &Customer, ownership: &Ownership) -> serde_json::Value {
     serde_json::json!({ "externalId": customer.external_id, "owner": ownership })
 }
 
-/// Replaces name and country.
+/// Replaces name, country, e-mail and the id at Stripe.
 ///
 /// # Errors
-/// [`Refusal::Invalid`], [`Refusal::NotFound`].
+/// [`Refusal::Invalid`], [`Refusal::NotFound`], [`Refusal::StripeCustomerTaken`].
 pub async fn update(
     billing: &Billing,
     caller: &Caller,
@@ -122,10 +150,17 @@ pub(crate) async fn change(
     if after == before {
         return Ok((before, false));
     }
+    check_stripe(conn, &after).await?;
     let now = billing.clock.now(conn).await?;
-    store::update(conn, &after).await?;
+    store::update(conn, &after).await.map_err(|error| match error.refused_by() {
+        Some(Constraint::Unique(_)) => DbError::Contention,
+        _ => error,
+    })?;
     let details = serde_json::json!({ "before": before, "after": after });
     audit::record(conn, caller, now, "customer.update", id, details).await?;
+    if after.stripe_customer_id != before.stripe_customer_id {
+        commissions::customers_changed(conn, billing, caller, &[id], "customer.update").await?;
+    }
     Ok((after, true))
 }
 

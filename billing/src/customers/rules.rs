@@ -4,7 +4,7 @@ use billing_primitives::{CustomerId, Date, OrganizationId, Timestamp};
 
 use super::{Customer, CustomerProfile, NewCustomer, Ownership};
 use crate::error::Refusal;
-use crate::organizations::rules::{external_id, text};
+use crate::organizations::rules::{email, external_id, text};
 use crate::partners::{Partner, PartnerStatus};
 use crate::vat;
 
@@ -23,17 +23,36 @@ pub fn customer(
         name: text("name", &input.name)?,
         country: country(input.country.as_deref())?,
         created_at: now,
+        email: input.email.as_deref().map(email).transpose()?,
+        stripe_customer_id: input.stripe_customer_id.as_deref().map(stripe_customer).transpose()?,
     })
 }
 
 /// # Errors
 /// [`Refusal::Invalid`] with the field.
 pub fn changed(before: &Customer, input: &CustomerProfile) -> Result<Customer, Refusal> {
-    Ok(Customer { name: text("name", &input.name)?, country: country(input.country.as_deref())?, ..before.clone() })
+    Ok(Customer {
+        name: text("name", &input.name)?,
+        country: country(input.country.as_deref())?,
+        email: input.email.as_deref().map(email).transpose()?,
+        stripe_customer_id: input.stripe_customer_id.as_deref().map(stripe_customer).transpose()?,
+        ..before.clone()
+    })
 }
 
 fn country(given: Option<&str>) -> Result<Option<String>, Refusal> {
     given.map(|country| vat::country("country", country)).transpose()
+}
+
+/// The id of a customer at Stripe: `cus_` and letters, digits and `_`.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn stripe_customer(given: &str) -> Result<String, Refusal> {
+    let fits = given.strip_prefix("cus_").is_some_and(|rest| {
+        (1..=100).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    if fits { Ok(given.to_owned()) } else { Err(Refusal::invalid("stripeCustomerId", "an id that begins with cus_")) }
 }
 
 /// Only an active partner gets customers. An ownership has no end of its own, so it would reach into any termination,
@@ -90,6 +109,8 @@ mod tests {
             external_id: "C-1".into(),
             name: " Nordlys ApS ".into(),
             country: Some("DK".into()),
+            email: None,
+            stripe_customer_id: None,
             owner: None,
             owned_from: day("2026-01-01"),
         }
@@ -129,6 +150,9 @@ mod tests {
             (NewCustomer { external_id: " C-1".into(), ..input() }, "externalId"),
             (NewCustomer { name: "  ".into(), ..input() }, "name"),
             (NewCustomer { country: Some("Denmark".into()), ..input() }, "country"),
+            (NewCustomer { email: Some("nobody".into()), ..input() }, "email"),
+            (NewCustomer { stripe_customer_id: Some("sub_1".into()), ..input() }, "stripeCustomerId"),
+            (NewCustomer { stripe_customer_id: Some("cus_".into()), ..input() }, "stripeCustomerId"),
         ] {
             assert_eq!(made(&wrong).unwrap_err().field(), Some(field));
         }

@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use super::{Customer, Ownership};
 use crate::page::Page;
 
-/// False when the external id is taken.
+/// False when the external id or the id at Stripe is taken.
 pub async fn insert(conn: &mut Conn, row: &Customer) -> QueryResult<bool> {
     let written = diesel::insert_into(customer::table).values(row).on_conflict_do_nothing().execute(conn).await?;
     Ok(written == 1)
@@ -47,7 +47,12 @@ pub async fn update(conn: &mut Conn, row: &Customer) -> Result<(), DbError> {
     let written = diesel::update(customer::table)
         .filter(customer::organization_id.eq(row.organization_id))
         .filter(customer::id.eq(row.id))
-        .set((customer::name.eq(&row.name), customer::country.eq(&row.country)))
+        .set((
+            customer::name.eq(&row.name),
+            customer::country.eq(&row.country),
+            customer::email.eq(&row.email),
+            customer::stripe_customer_id.eq(&row.stripe_customer_id),
+        ))
         .execute(conn)
         .await?;
     DbError::expect_rows("customer", 1, written)
@@ -93,6 +98,20 @@ pub async fn by_external_id(
     customer::table
         .filter(customer::organization_id.eq(organization))
         .filter(customer::external_id.eq(external_id))
+        .select(Customer::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+pub async fn by_stripe_id(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    stripe_customer: &str,
+) -> QueryResult<Option<Customer>> {
+    customer::table
+        .filter(customer::organization_id.eq(organization))
+        .filter(customer::stripe_customer_id.eq(stripe_customer))
         .select(Customer::as_select())
         .first(conn)
         .await

@@ -16,6 +16,8 @@ pub mod kind {
     pub const INVOICE_PAID: &str = "invoice.paid";
     pub const PAYMENT_RECORDED: &str = "payment.recorded";
     pub const PAYMENT_REVERSED: &str = "payment.reversed";
+    pub const PAYOUT_FAILED: &str = "payout.failed";
+    pub const PAYOUT_PAID: &str = "payout.paid";
 }
 
 /// Something that happened to one object, as it stands in the outbox.

@@ -49,6 +49,8 @@ impl Desk<'_> {
             external_id: row.external_id,
             name: row.name,
             country: row.country,
+            email: None,
+            stripe_customer_id: None,
             owned_from: row.owned_from,
         })
     }

@@ -8,7 +8,7 @@ use billing_primitives::{CreditNoteId, InvoiceId, Money};
 use super::documents::{CreditReason, DocumentStatus, Invoice, InvoiceLine};
 use super::draft::DraftCreditLine;
 use super::store::write::NoteToStore;
-use super::{month, settle, store, trace};
+use super::{month, settle, store};
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::organizations::rules::text;
@@ -107,6 +107,6 @@ fn credit_line(line: &InvoiceLine, net: Money, left: Money) -> DraftCreditLine {
         invoice_line_number: line.line_number,
         net: net.minor,
         treatment: line.treatment(),
-        trace: trace::json(&why),
+        trace: crate::trace::json(&why),
     }
 }

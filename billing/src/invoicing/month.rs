@@ -294,7 +294,7 @@ fn invoice(
         users: evaluation.users,
         billed_tier: evaluation.billed.clone(),
         discount_bps: evaluation.discount,
-        parties: trace::json(&Parties::new(setting.organization, facts.partner)),
+        parties: crate::trace::json(&Parties::new(setting.organization, facts.partner)),
         trace: trace::invoice(table, evaluation, facts.previous, facts.pin, &totals),
         lines,
         totals,

@@ -20,6 +20,7 @@ use crate::error::{Error, Refusal};
 use crate::organizations::{Organization, TermsFrom};
 use crate::partners::Partner;
 use crate::payments::{self, Credited, NewSettlement};
+use crate::payouts;
 use crate::tiers::{self, TierEvaluation};
 
 /// What a chunk is written under.
@@ -181,6 +182,7 @@ async fn finalize(conn: &mut Conn, step: Step<'_>, issue_date: Date, ready: &[Re
     postings.extend(notes.postings);
     billing_ledger::post(conn, organization.id, &postings).await?;
     payments::opened(conn, organization.id, issue_date, &finalized.settlements).await?;
+    payouts::credits::apply(conn, organization.id, issue_date, step.now, &finalized.settlements).await?;
     payments::credited(conn, organization.id, issue_date, &notes.credited).await?;
     store::finalize::record_finalized(conn, organization.id, "invoice.finalized", &finalized.events).await?;
     store::finalize::record_finalized(conn, organization.id, "credit_note.finalized", &notes.events).await?;

@@ -1,6 +1,4 @@
-//! How an amount came about, written down when it is computed. Pure.
-//!
-//! Traces are JSON with keys in order and without blanks: they read back as the same text, which documents' hashes need.
+//! How the amounts of documents came about, written down when they are computed. Pure.
 
 use std::fmt::Write;
 
@@ -10,12 +8,7 @@ use serde::Serialize;
 use super::rules::totals::Totals;
 use super::rules::usage::{Piece, RatedUsage};
 use crate::tiers::rules::{Evaluation, Previous, Ranked};
-
-/// Any value as such JSON.
-pub fn json(value: &impl Serialize) -> String {
-    // Through `Value`, whose objects are ordered by key. Plain data does not fail to serialize.
-    serde_json::to_value(value).unwrap_or_default().to_string()
-}
+use crate::trace::json;
 
 /// Of a usage line: written by hand, since a run writes a million of them.
 pub fn usage(month: Month, discount: BasisPoints, rated: &RatedUsage) -> String {

@@ -1,5 +1,6 @@
 //! Organizations: the sellers, each behind its own wall.
 
+pub mod public;
 pub mod rules;
 pub(crate) mod store;
 
@@ -49,7 +50,13 @@ pub struct Organization {
     pub billing_from: Month,
     /// Cron of the monthly draft run in the organization's zone; none: by hand only.
     pub run_schedule: Option<String>,
+    /// A payout run is approved by somebody other than its maker.
+    pub payout_four_eyes: bool,
     pub created_at: Timestamp,
+    /// Names the organization on its own site; no secret. None: it was made before there were any.
+    pub publishable_key: Option<String>,
+    /// Host name whose public requests mean this organization.
+    pub public_host: Option<String>,
 }
 
 /// What is needed to begin selling.
@@ -73,6 +80,8 @@ pub struct NewOrganization {
     pub payment_terms_from: TermsFrom,
     pub billing_from: Month,
     pub run_schedule: Option<String>,
+    /// None: as it was, and no for a new one.
+    pub payout_four_eyes: Option<bool>,
 }
 
 /// Makes an organization; only the operator of the installation can.
@@ -100,11 +109,13 @@ pub(crate) async fn add(
     input: &NewOrganization,
 ) -> Result<Organization, Error> {
     let now = billing.clock.now(conn).await?;
-    let organization = rules::organization(id, input, now)?;
+    let key = rules::publishable_key(input.mode, rand::random());
+    let organization = Organization { publishable_key: Some(key.clone()), ..rules::organization(id, input, now)? };
     if directory::find(conn, directory::Kind::Organization, &organization.external_id).await?.is_some() {
         return Err(taken(input).into());
     }
     directory::add(conn, directory::Kind::Organization, &organization.external_id, id).await?;
+    directory::add(conn, directory::Kind::PublishableKey, &key, id).await?;
     store::insert(conn, &organization).await?;
     let caller = Caller { organization: id, actor: Actor::Operator, key: None };
     audit::record(conn, &caller, now, "organization.create", id, serde_json::json!({ "name": organization.name }))

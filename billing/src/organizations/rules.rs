@@ -42,13 +42,16 @@ pub fn organization(id: OrganizationId, input: &NewOrganization, now: Timestamp)
         payment_terms_from: input.payment_terms_from,
         billing_from: input.billing_from,
         run_schedule: input.run_schedule.as_deref().map(run_schedule).transpose()?,
+        payout_four_eyes: input.payout_four_eyes.unwrap_or(false),
         created_at: now,
+        publishable_key: None,
+        public_host: None,
     };
     check_prefixes(&organization)?;
     Ok(organization)
 }
 
-/// The organization as it is given now; prefixes that are not given stay.
+/// The organization as it is given now; prefixes and the rule of four eyes stay when they are not given.
 ///
 /// # Errors
 /// [`Refusal::Invalid`]; [`Refusal::DiffersFromRecorded`] with the field that cannot change any more.
@@ -69,9 +72,35 @@ pub fn changed(before: &Organization, input: &NewOrganization) -> Result<Organiz
     let input = NewOrganization {
         invoice_prefix: kept(&input.invoice_prefix, &before.invoice_prefix),
         credit_note_prefix: kept(&input.credit_note_prefix, &before.credit_note_prefix),
+        payout_four_eyes: input.payout_four_eyes.or(Some(before.payout_four_eyes)),
         ..input.clone()
     };
-    organization(before.id, &input, before.created_at)
+    let fresh = organization(before.id, &input, before.created_at)?;
+    let (publishable_key, public_host) = (before.publishable_key.clone(), before.public_host.clone());
+    Ok(Organization { publishable_key, public_host, ..fresh })
+}
+
+/// `avp_live_` or `avp_test_` and 48 hex digits. It is public, and random only so that nobody guesses who is here.
+pub fn publishable_key(mode: Mode, bits: [u8; 24]) -> String {
+    let prefix = match mode {
+        Mode::Live => "avp_live_",
+        Mode::Test => "avp_test_",
+    };
+    format!("{prefix}{}", hex::encode(bits))
+}
+
+/// A host name as browsers send it, without a port: small letters.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn host(given: &str) -> Result<String, Refusal> {
+    let name = given.trim().to_ascii_lowercase();
+    let label = |label: &str| {
+        let inside = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && inside && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let fits = name.len() <= 200 && name.contains('.') && name.split('.').all(label);
+    if fits { Ok(name) } else { Err(Refusal::invalid("host", "a host name such as partner.example.com")) }
 }
 
 fn check_prefixes(organization: &Organization) -> Result<(), Refusal> {
@@ -162,6 +191,16 @@ mod tests {
             assert!(run_schedule(wrong).is_err(), "{wrong}");
         }
         assert!(run_schedule("0 6 1 * *").is_ok());
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_nothing_else() {
+        assert_eq!(host(" Partner.Saelger.example ").unwrap(), "partner.saelger.example");
+        for wrong in
+            ["", "localhost", "a..b", "-a.example", "a.example:443", "https://a.example", "a.example/x", "ø.dk"]
+        {
+            assert!(host(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -34,7 +34,18 @@ pub async fn update(conn: &mut Conn, row: &Organization) -> Result<(), DbError> 
             organization::payment_terms_days.eq(row.payment_terms_days),
             organization::payment_terms_from.eq(row.payment_terms_from),
             organization::run_schedule.eq(&row.run_schedule),
+            organization::payout_four_eyes.eq(row.payout_four_eyes),
         ))
+        .execute(conn)
+        .await?;
+    DbError::expect_rows("organization", 1, written)
+}
+
+/// Writes by what the public may name the organization.
+pub async fn update_public(conn: &mut Conn, row: &Organization) -> Result<(), DbError> {
+    let written = diesel::update(organization::table)
+        .filter(organization::organization_id.eq(row.id))
+        .set((organization::publishable_key.eq(&row.publishable_key), organization::public_host.eq(&row.public_host)))
         .execute(conn)
         .await?;
     DbError::expect_rows("organization", 1, written)

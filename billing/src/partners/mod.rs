@@ -7,13 +7,14 @@ use billing_db::Conn;
 use billing_primitives::{Currency, Date, OrganizationId, PartnerId, Timestamp, text_enum};
 use diesel::prelude::*;
 
+use crate::attribution::codes;
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::organizations::TermsFrom;
 use crate::page::{Page, Slice};
 use crate::put::Put;
 use crate::vat::VatStatus;
-use crate::{Applied, Billing, audit};
+use crate::{Applied, Billing, audit, organizations};
 
 text_enum! {
     pub enum PartnerStatus { Active = "ACTIVE", Suspended = "SUSPENDED", Terminated = "TERMINATED" }
@@ -97,6 +98,10 @@ pub(crate) async fn add(
     }
     check_parent(conn, &partner).await?;
     store::insert(conn, &partner).await?;
+    if partner.parent_partner_id.is_some() {
+        store::note_first_parent(conn, &partner).await?;
+    }
+    codes::add_default(conn, &partner, now).await?;
     audit::record(
         conn,
         caller,
@@ -147,6 +152,10 @@ pub(crate) async fn change(
     }
     check_parent(conn, &after).await?;
     store::update(conn, &after).await?;
+    if after.parent_partner_id != before.parent_partner_id {
+        let zone = organizations::current(conn, caller.organization).await?.time_zone;
+        store::note_parent(conn, &after, now.date_in(&zone), now).await?;
+    }
     audit::record(conn, caller, now, "partner.update", id, serde_json::json!({ "before": before, "after": after }))
         .await?;
     Ok((after, true))
@@ -271,6 +280,37 @@ pub async fn list(
 /// [`Refusal::NotFound`].
 pub(crate) async fn lock(conn: &mut Conn, organization: OrganizationId, id: PartnerId) -> Result<Partner, Error> {
     store::lock(conn, organization, id).await?.ok_or_else(|| Refusal::not_found("partner", "partner", id).into())
+}
+
+/// Of each partner and day the parents upward on that day, the nearest first and at most ten, in the order of `asked`.
+///
+/// # Errors
+/// Faults of the database.
+pub(crate) async fn chains(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    asked: &[(PartnerId, Date)],
+) -> Result<Vec<Vec<PartnerId>>, Error> {
+    let mut chains = vec![Vec::new(); asked.len()];
+    for (place, parent) in store::chains(conn, organization, asked).await? {
+        // Places come back as they were numbered.
+        if let Some(chain) = usize::try_from(place).ok().and_then(|place| chains.get_mut(place)) {
+            chain.push(parent);
+        }
+    }
+    Ok(chains)
+}
+
+/// As [`chains`], for whoever asks from outside.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn uplines(
+    billing: &Billing,
+    organization: OrganizationId,
+    asked: &[(PartnerId, Date)],
+) -> Result<Vec<Vec<PartnerId>>, Error> {
+    billing.db.read(organization, async |conn| chains(conn, organization, asked).await).await
 }
 
 async fn check_parent(conn: &mut Conn, partner: &Partner) -> Result<(), Error> {

@@ -1,11 +1,11 @@
 //! SQL of partners.
 
-use billing_db::schema::{customer_owner, invoice, partner};
+use billing_db::schema::{customer_owner, invoice, partner, partner_parent};
 use billing_db::{Conn, DbError};
-use billing_primitives::{Date, OrganizationId, PartnerId};
+use billing_primitives::{Date, OrganizationId, PartnerId, Timestamp};
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::Uuid;
+use diesel::sql_types::{Array, BigInt, Date as SqlDate, Nullable, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::Partner;
@@ -133,4 +133,76 @@ pub async fn ancestors(conn: &mut Conn, organization: OrganizationId, id: Partne
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Notes the parent that the partner was made with: it held from the beginning.
+pub async fn note_first_parent(conn: &mut Conn, row: &Partner) -> Result<(), DbError> {
+    let written = diesel::sql_query(
+        "INSERT INTO partner_parent (organization_id, partner_id, effective_from, parent_partner_id, created_at)
+         VALUES ($1, $2, DATE '0001-01-01', $3, $4)",
+    )
+    .bind::<Uuid, _>(row.organization_id)
+    .bind::<Uuid, _>(row.id)
+    .bind::<Nullable<Uuid>, _>(row.parent_partner_id)
+    .bind::<Timestamptz, _>(row.created_at)
+    .execute(conn)
+    .await?;
+    DbError::expect_rows("partner_parent", 1, written)
+}
+
+/// Notes the partner's parent from `day` on; of several on one day the last one counts.
+pub async fn note_parent(conn: &mut Conn, row: &Partner, day: Date, now: Timestamp) -> Result<(), DbError> {
+    let written = diesel::insert_into(partner_parent::table)
+        .values((
+            partner_parent::organization_id.eq(row.organization_id),
+            partner_parent::partner_id.eq(row.id),
+            partner_parent::effective_from.eq(day),
+            partner_parent::parent_partner_id.eq(row.parent_partner_id),
+            partner_parent::created_at.eq(now),
+        ))
+        .on_conflict((partner_parent::organization_id, partner_parent::partner_id, partner_parent::effective_from))
+        .do_update()
+        .set((partner_parent::parent_partner_id.eq(row.parent_partner_id), partner_parent::created_at.eq(now)))
+        .execute(conn)
+        .await?;
+    DbError::expect_rows("partner_parent", 1, written)
+}
+
+#[derive(QueryableByName)]
+struct Link {
+    #[diesel(sql_type = BigInt)]
+    place: i64,
+    #[diesel(sql_type = Uuid)]
+    partner_id: PartnerId,
+}
+
+/// Of each partner and day the parents on that day, as the place in `asked` and the parent, the nearest first.
+pub async fn chains(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    asked: &[(PartnerId, Date)],
+) -> QueryResult<Vec<(i64, PartnerId)>> {
+    let (partners, days): (Vec<PartnerId>, Vec<Date>) = asked.iter().copied().unzip();
+    let rows: Vec<Link> = diesel::sql_query(
+        "WITH RECURSIVE chain AS (
+             SELECT a.place - 1 AS place, a.day, 0 AS level, a.partner_id
+             FROM unnest($2, $3) WITH ORDINALITY AS a (partner_id, day, place)
+             UNION ALL
+             SELECT c.place, c.day, c.level + 1, above.parent_partner_id
+             FROM chain c
+             CROSS JOIN LATERAL (
+                 SELECT p.parent_partner_id FROM partner_parent p
+                 WHERE p.organization_id = $1 AND p.partner_id = c.partner_id AND p.effective_from <= c.day
+                 ORDER BY p.effective_from DESC LIMIT 1
+             ) above
+             WHERE c.level < 10 AND above.parent_partner_id IS NOT NULL
+         )
+         SELECT place, partner_id FROM chain WHERE level > 0 ORDER BY place, level",
+    )
+    .bind::<Uuid, _>(organization)
+    .bind::<Array<Uuid>, _>(partners)
+    .bind::<Array<SqlDate>, _>(days)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.place, row.partner_id)).collect())
 }

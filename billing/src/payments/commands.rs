@@ -6,10 +6,10 @@ use billing_db::{Conn, Constraint};
 use billing_primitives::{Currency, Date, InvoiceId, Money, OrganizationId, PartnerId, PaymentId, Timestamp};
 
 use super::journal::{self, Journal};
-use super::{CreditBalance, NewPayment, Payment, ReversalReason, Settlement, StepKind, store};
+use super::{CreditBalance, NewPayment, Payment, PaymentMethod, ReversalReason, Settlement, StepKind, store};
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
-use crate::events::{self, NewEvent};
+use crate::events;
 use crate::organizations::rules::{external_id, text};
 use crate::{Applied, Billing, audit, chart, organizations, partners};
 
@@ -38,6 +38,9 @@ fn taken(external_id: &str) -> Error {
 async fn pay(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &NewPayment) -> Result<Payment, Error> {
     let organization = caller.organization;
     let (now, today) = present(conn, billing, organization).await?;
+    if input.method == PaymentMethod::Commission {
+        return Err(Refusal::invalid("method", "commissions are credited when invoices are finalized").into());
+    }
     not_in_the_future("receivedOn", input.received_on, today)?;
     let external_id = input.external_id.as_deref().map(external_id).transpose()?;
     if let Some(external_id) = &external_id
@@ -68,11 +71,11 @@ async fn pay(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &NewPay
     let mut accounts = journal::lock(conn, organization, &[partner], &[input.invoice]).await?;
     let account = journal::of(&mut accounts, (partner, currency))?;
     let steps = account.now.pay(input.invoice, amount.minor)?;
-    store::insert_payment(conn, &payment).await?;
+    store::insert_payments(conn, std::slice::from_ref(&payment)).await?;
     let mut journal = Journal::new(organization, input.received_on, now);
     journal.post(chart::payment_recorded(payment.id, partner, input.received_on, amount));
     journal.steps(account.key, &payment.id.to_string(), "", steps)?;
-    journal.tell(told(events::kind::PAYMENT_RECORDED, &payment));
+    journal.tell(super::told(events::kind::PAYMENT_RECORDED, &payment));
     journal.write(conn, accounts.values()).await?;
     let details = serde_json::json!({ "invoice": payment.invoice_id, "amount": amount, "receivedOn": payment.received_on,
         "externalId": payment.external_id, "method": payment.method, "reference": payment.reference });
@@ -84,8 +87,8 @@ async fn pay(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &NewPay
 /// if that has been used meanwhile, the newest uses are taken back so that those invoices open again.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::ReversesReversal`], [`Refusal::AlreadyReversed`], [`Refusal::DateBefore`] (before
-/// the payment), [`Refusal::Invalid`] (in the future).
+/// [`Refusal::NotFound`], [`Refusal::ReversesReversal`], [`Refusal::AlreadyReversed`], [`Refusal::PaidByCommission`],
+/// [`Refusal::DateBefore`] (before the payment), [`Refusal::Invalid`] (in the future).
 pub async fn reverse_payment(
     billing: &Billing,
     caller: &Caller,
@@ -116,6 +119,9 @@ async fn reverse(
     if payment.reverses_payment_id.is_some() {
         return Err(Refusal::ReversesReversal { payment: id.to_string() }.into());
     }
+    if payment.method == PaymentMethod::Commission {
+        return Err(Refusal::PaidByCommission { payment: id.to_string() }.into());
+    }
     not_in_the_future("on", on, today)?;
     if on < payment.received_on {
         return Err(Refusal::DateBefore { field: "on", date: on, earliest: payment.received_on }.into());
@@ -137,11 +143,11 @@ async fn reverse(
         created_at: now,
         ..payment
     };
-    store::insert_payment(conn, &reversal).await?;
+    store::insert_payments(conn, std::slice::from_ref(&reversal)).await?;
     let mut journal = Journal::new(organization, on, now);
     journal.post(chart::payment_reversed(reversal.id, partner, on, reversal.amount()));
     journal.steps(account.key, &reversal.id.to_string(), "", steps)?;
-    journal.tell(told(events::kind::PAYMENT_REVERSED, &reversal));
+    journal.tell(super::told(events::kind::PAYMENT_REVERSED, &reversal));
     journal.write(conn, accounts.values()).await?;
     let details = serde_json::json!({ "reversal": reversal.id, "reason": reason, "on": on });
     audit::record(conn, caller, now, "payment.reverse", id, details).await?;
@@ -289,16 +295,4 @@ fn not_in_the_future(field: &'static str, day: Date, today: Date) -> Result<(), 
 /// A line of a bank statement: at most 200 characters, no control characters; may be empty.
 fn reference(given: &str) -> Result<String, Refusal> {
     if given.trim().is_empty() { Ok(String::new()) } else { text("reference", given) }
-}
-
-fn told(kind: &'static str, payment: &Payment) -> NewEvent {
-    let payload = serde_json::json!({
-        "payment": payment.id,
-        "invoice": payment.invoice_id,
-        "partner": payment.partner_id,
-        "amount": payment.amount(),
-        "reverses": payment.reverses_payment_id,
-        "reason": payment.reversal_reason,
-    });
-    NewEvent::new(kind, payment.id, payload)
 }

@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use billing_db::Conn;
-use billing_primitives::{CreditNoteId, Date, InvoiceId, Money, OrganizationId, PartnerId};
+use billing_ledger::Posting;
+use billing_primitives::{CreditNoteId, Date, InvoiceId, Money, OrganizationId, PartnerId, PaymentId};
 
 use super::journal::{self, Account, AccountKey, Journal, paid_event};
 use super::rules::{self, Position, Standing};
-use super::store;
-use crate::chart;
+use super::{Payment, PaymentMethod, store};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::{chart, events};
 
 /// A finalized invoice whose settlement begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,75 @@ async fn vat_left(
         Some((invoice, rules::vat_left(*net, *vat, &notes)?))
     };
     Ok(notes.into_iter().filter_map(left).collect())
+}
+
+/// A payment by commission: the other side of a payout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommissionPayment {
+    pub payment: PaymentId,
+    pub invoice: InvoiceId,
+    pub partner: PartnerId,
+    /// At most what is due.
+    pub amount: Money,
+    pub reference: String,
+    /// Instead of that of money that came in.
+    pub posting: Posting,
+}
+
+/// What is due on invoices, minor units of their currencies.
+///
+/// # Errors
+/// Faults of the database.
+pub(crate) async fn due_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    invoices: &[InvoiceId],
+) -> Result<BTreeMap<InvoiceId, i64>, Error> {
+    let rows = store::settlements(conn, organization, invoices).await?;
+    Ok(rows.iter().map(|row| (row.invoice_id, row.standing().due())).collect())
+}
+
+/// Records what commissions pay of invoices, in the order given.
+///
+/// # Errors
+/// Faults of the database; [`crate::Refusal::NotFound`] when an invoice has no settlement.
+pub(crate) async fn paid_by_commission(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    on: Date,
+    rows: Vec<CommissionPayment>,
+) -> Result<(), Error> {
+    let partners: Vec<PartnerId> = distinct(rows.iter().map(|row| row.partner));
+    let invoices: Vec<InvoiceId> = distinct(rows.iter().map(|row| row.invoice));
+    let mut accounts = journal::lock(conn, organization, &partners, &invoices).await?;
+    let now = Clock::Database.now(conn).await?;
+    let mut journal = Journal::new(organization, on, now);
+    let mut payments = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key: AccountKey = (row.partner, row.amount.currency);
+        let steps = journal::of(&mut accounts, key)?.now.pay(row.invoice, row.amount.minor)?;
+        journal.steps(key, &row.payment.to_string(), "", steps)?;
+        journal.post(row.posting);
+        let payment = Payment {
+            organization_id: organization,
+            id: row.payment,
+            external_id: None,
+            invoice_id: row.invoice,
+            partner_id: row.partner,
+            method: PaymentMethod::Commission,
+            amount_minor: row.amount.minor,
+            currency: row.amount.currency,
+            received_on: on,
+            reference: row.reference,
+            reverses_payment_id: None,
+            reversal_reason: None,
+            created_at: now,
+        };
+        journal.tell(super::told(events::kind::PAYMENT_RECORDED, &payment));
+        payments.push(payment);
+    }
+    store::insert_payments(conn, &payments).await?;
+    journal.write(conn, accounts.values()).await
 }
 
 fn distinct<T: Ord>(ids: impl Iterator<Item = T>) -> Vec<T> {

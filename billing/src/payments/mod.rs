@@ -27,7 +27,9 @@ use crate::{Billing, organizations};
 pub use commands::{
     BalancePayout, close_difference, pay_out_credit_balance, record_payment, reverse_payment, write_off,
 };
-pub(crate) use documents::{Credited, NewSettlement, credited, opened};
+pub(crate) use documents::{
+    CommissionPayment, Credited, NewSettlement, credited, due_of, opened, paid_by_commission,
+};
 pub(crate) use reconcile::reconcile;
 
 text_enum! {
@@ -43,7 +45,12 @@ text_enum! {
 
 text_enum! {
     /// Which way the money came.
-    pub enum PaymentMethod { Bank = "BANK", Stripe = "STRIPE" }
+    pub enum PaymentMethod {
+        Bank = "BANK",
+        Stripe = "STRIPE",
+        /// What was payable to the partner as commission pays its invoice; only finalizing records it.
+        Commission = "COMMISSION",
+    }
 }
 
 text_enum! {
@@ -280,4 +287,17 @@ fn overdue_event(row: &store::SettlementRow) -> NewEvent {
     let due = Money::new(row.standing().due(), row.currency);
     let payload = serde_json::json!({ "invoice": row.invoice_id, "partner": row.partner_id, "dueDate": row.due_date, "due": due });
     NewEvent::new(events::kind::INVOICE_OVERDUE, row.invoice_id, payload)
+}
+
+/// What the outbox says of a payment.
+fn told(kind: &'static str, payment: &Payment) -> NewEvent {
+    let payload = serde_json::json!({
+        "payment": payment.id,
+        "invoice": payment.invoice_id,
+        "partner": payment.partner_id,
+        "amount": payment.amount(),
+        "reverses": payment.reverses_payment_id,
+        "reason": payment.reversal_reason,
+    });
+    NewEvent::new(kind, payment.id, payload)
 }

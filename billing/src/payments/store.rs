@@ -235,8 +235,9 @@ pub async fn notes_of(
         .await
 }
 
-pub async fn insert_payment(conn: &mut Conn, row: &Payment) -> QueryResult<()> {
-    diesel::insert_into(payment::table).values(row).execute(conn).await.map(|_| ())
+pub async fn insert_payments(conn: &mut Conn, rows: &[Payment]) -> Result<(), DbError> {
+    let written = diesel::insert_into(payment::table).values(rows).execute(conn).await?;
+    DbError::expect_rows("payment", rows.len(), written)
 }
 
 pub async fn by_ids(conn: &mut Conn, organization: OrganizationId, ids: &[PaymentId]) -> QueryResult<Vec<Payment>> {

@@ -3,9 +3,8 @@
 //! A name that a spreadsheet would take for a formula is led in by an apostrophe. An unknown amount is an empty cell,
 //! never zero.
 
-use billing_primitives::Money;
-
 use super::loader::{NamedLine, PartnerStatement};
+use crate::csv::{amount, plain, push};
 
 const HEADER: [&str; 12] = [
     "partnerExternalId",
@@ -25,9 +24,9 @@ const HEADER: [&str; 12] = [
 /// One row for each line of the statement, below a header; amounts in major units with a point.
 pub fn csv(statement: &PartnerStatement) -> String {
     let mut text = String::new();
-    push(&mut text, HEADER.map(str::to_owned));
+    push(&mut text, &HEADER.map(str::to_owned));
     for line in &statement.lines {
-        push(&mut text, cells(statement, line));
+        push(&mut text, &cells(statement, line));
     }
     text
 }
@@ -50,37 +49,9 @@ fn cells(statement: &PartnerStatement, named: &NamedLine) -> [String; 12] {
     ]
 }
 
-/// `1234.50` of `1234.50 DKK`.
-fn amount(money: Money) -> String {
-    let shown = money.to_string();
-    shown.split_once(' ').map_or(shown.clone(), |(number, _)| number.to_owned())
-}
-
-/// Text that no spreadsheet runs (OWASP, "CSV Injection").
-fn plain(text: &str) -> String {
-    let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if runs { format!("'{text}") } else { text.to_owned() }
-}
-
-fn push(text: &mut String, cells: [String; 12]) {
-    for (index, cell) in cells.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        if cell.contains([',', '"', '\r', '\n']) {
-            text.push('"');
-            text.push_str(&cell.replace('"', "\"\""));
-            text.push('"');
-        } else {
-            text.push_str(cell);
-        }
-    }
-    text.push_str("\r\n");
-}
-
 #[cfg(test)]
 mod tests {
-    use billing_primitives::{Currency, CustomerId, PartnerId, PlanId};
+    use billing_primitives::{Currency, CustomerId, Money, PartnerId, PlanId};
 
     use super::super::statement::{RetailLine, RetailTotals};
     use super::*;

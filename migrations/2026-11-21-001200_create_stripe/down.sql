@@ -1,0 +1,1 @@
+DROP TABLE stripe_fact, stripe_event, stripe_endpoint, stripe_account;

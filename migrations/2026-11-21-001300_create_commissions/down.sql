@@ -1,0 +1,1 @@
+DROP TABLE commission_hold, commission_reversal, commission_entry, commission, conversion;
