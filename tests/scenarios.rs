@@ -12,7 +12,6 @@ use std::sync::Arc;
 use billing::inbox::{self, EventFilter};
 use billing::organizations::Mode;
 use billing::{Billing, Page};
-use diesel_async::RunQueryDsl as _;
 use futures::StreamExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -303,38 +302,9 @@ fn sum(came: &BTreeMap<String, Came>) -> Came {
     })
 }
 
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    source_id: String,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    base_minor: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    base_reversed_minor: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    earned_minor: i64,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    reversed_minor: i64,
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    on_hold: bool,
-}
-
 /// What the partner has of a customer's invoices.
 async fn came(app: &App, external_id: &str) -> BTreeMap<String, Came> {
-    let read = async |conn: &mut billing_db::Conn| {
-        let rows: Vec<Row> = diesel::sql_query(
-            "SELECT m.source_id, m.base_minor, m.base_reversed_minor, m.earned_minor, m.reversed_minor, m.on_hold
-             FROM commission m JOIN customer c ON c.organization_id = $1 AND c.id = m.customer_id
-             WHERE m.organization_id = $1 AND c.external_id = $2",
-        )
-        .bind::<diesel::sql_types::Uuid, _>(app.organization)
-        .bind::<diesel::sql_types::Text, _>(external_id)
-        .load(conn)
-        .await?;
-        Ok::<_, billing_db::DbError>(rows)
-    };
-    let rows = app.billing.db.read(app.organization, read).await.expect("commissions");
-    let of_one = |row: Row| {
+    let of_one = |row: booked::Row| {
         let came = Came {
             base: row.base_minor,
             reversed: row.base_reversed_minor,
@@ -344,11 +314,50 @@ async fn came(app: &App, external_id: &str) -> BTreeMap<String, Came> {
         };
         (row.source_id, came)
     };
-    rows.into_iter().map(of_one).collect()
+    booked::rows(app, external_id).await.into_iter().map(of_one).collect()
 }
 
 async fn verify(app: &App, failures: &mut Vec<String>) {
     let report = billing::reconciliation::verify(&app.billing, app.organization).await.expect("a report");
     let differences: HashMap<_, _> = report.differences().collect();
     failures.extend(differences.iter().map(|(check, difference)| format!("verify: {check}: {difference}")));
+}
+
+/// What is booked, read past the product.
+mod booked {
+    use diesel::sql_types::{BigInt, Bool, Text, Uuid};
+    use diesel_async::RunQueryDsl;
+    use tests::App;
+
+    #[derive(diesel::QueryableByName)]
+    pub struct Row {
+        #[diesel(sql_type = Text)]
+        pub source_id: String,
+        #[diesel(sql_type = BigInt)]
+        pub base_minor: i64,
+        #[diesel(sql_type = BigInt)]
+        pub base_reversed_minor: i64,
+        #[diesel(sql_type = BigInt)]
+        pub earned_minor: i64,
+        #[diesel(sql_type = BigInt)]
+        pub reversed_minor: i64,
+        #[diesel(sql_type = Bool)]
+        pub on_hold: bool,
+    }
+
+    pub async fn rows(app: &App, external_id: &str) -> Vec<Row> {
+        let read = async |conn: &mut billing_db::Conn| {
+            let rows: Vec<Row> = diesel::sql_query(
+                "SELECT m.source_id, m.base_minor, m.base_reversed_minor, m.earned_minor, m.reversed_minor, m.on_hold
+                 FROM commission m JOIN customer c ON c.organization_id = $1 AND c.id = m.customer_id
+                 WHERE m.organization_id = $1 AND c.external_id = $2",
+            )
+            .bind::<Uuid, _>(app.organization)
+            .bind::<Text, _>(external_id)
+            .load(conn)
+            .await?;
+            Ok::<_, billing_db::DbError>(rows)
+        };
+        app.billing.db.read(app.organization, read).await.expect("commissions")
+    }
 }

@@ -12,6 +12,8 @@ mod client;
 mod corrections;
 #[path = "scenarios/example.rs"]
 mod example;
+#[path = "graphql/commissions.rs"]
+mod graphql_commissions;
 #[path = "graphql/doors.rs"]
 mod graphql_doors;
 #[path = "graphql/golden.rs"]

@@ -268,7 +268,9 @@ impl Config {
             log: log.ok_or_else(|| wrong(Key::Log, "a filter such as info or info,billing=debug"))?,
             log_format: log_format.ok_or_else(|| wrong(Key::LogFormat, "text or json"))?,
             stripe_api_base: match text(Key::StripeApiBase) {
-                Some(url) if !is_http(&url) => return Err(wrong(Key::StripeApiBase, "an address that begins with http")),
+                Some(url) if !is_http(&url) => {
+                    return Err(wrong(Key::StripeApiBase, "an address that begins with http"));
+                }
                 url => url,
             },
             settings,

@@ -2,6 +2,9 @@
 //!
 //! Nothing here knows SQL: a resolver reads its arguments, calls one service of `billing` and converts what it gets.
 
+// The schema is merged of one object per noun, each inside the one before.
+#![recursion_limit = "256"]
+
 pub mod auth;
 pub mod cli;
 pub mod config;

@@ -4,7 +4,9 @@
 //! VAT are below. Over all accounts of a currency they add up to zero.
 
 use billing_db::Conn;
-use billing_primitives::{Currency, EnrollmentId, LedgerAccountId, LedgerTransactionId, Money, OrganizationId, PartnerId};
+use billing_primitives::{
+    Currency, EnrollmentId, LedgerAccountId, LedgerTransactionId, Money, OrganizationId, PartnerId,
+};
 
 pub use billing_ledger::{AccountBalance, Entry, KindTotal};
 

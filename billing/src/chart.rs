@@ -291,10 +291,7 @@ pub fn payout_credited(
 fn payout_transfers(net: AccountKey, enrollment: EnrollmentId, parts: PayoutParts) -> Vec<Transfer> {
     let debit = commission_payable(enrollment, parts.net.currency);
     let offset = commission_offset(enrollment, parts.net.currency);
-    vec![
-        Transfer { debit, credit: net, amount: parts.net },
-        Transfer { debit, credit: offset, amount: parts.offset },
-    ]
+    vec![Transfer { debit, credit: net, amount: parts.net }, Transfer { debit, credit: offset, amount: parts.offset }]
 }
 
 /// Debits the first account and credits the second; the other way round below zero.

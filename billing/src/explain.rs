@@ -1,5 +1,6 @@
 //! Every amount explains itself: the tree it came from, read from what was stored when it was computed.
 
+mod commissions;
 mod payouts;
 
 use billing_primitives::{CreditNoteId, InvoiceId, Money, OrganizationId};
@@ -10,6 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::invoicing::documents::{CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceVat, LineKind};
 use crate::{Billing, invoicing};
 
+pub use commissions::{commission, commission_entry, of_commission, of_entry};
 pub use payouts::{of_payout, of_statement, payout, statement};
 
 /// One step of an explanation.

@@ -88,7 +88,7 @@ pub enum Job {
 
 impl Job {
     /// The kinds this program can run.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 12] = [
         kind::WHOLESALE_RUN,
         kind::OVERDUE,
         kind::VERIFY,
@@ -207,7 +207,10 @@ mod tests {
             Job::EvaluateTiers,
             Job::StripeEvent(EventJob { event: "evt_1".to_owned() }),
             Job::RetryEvents,
-            Job::DeriveCommissions(DeriveJob { program: ProgramId::new(), cause: "program_version.publish".to_owned() }),
+            Job::DeriveCommissions(DeriveJob {
+                program: ProgramId::new(),
+                cause: "program_version.publish".to_owned(),
+            }),
             Job::Mature,
             Job::MakeStatements,
             Job::OpenPayoutRun(PayoutRunJob { program: ProgramId::new(), month: "2026-10".parse().unwrap() }),

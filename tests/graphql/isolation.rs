@@ -10,6 +10,7 @@ use billing::catalog::Pricing;
 use billing::invoicing::run::Goal;
 use billing_primitives::CustomerId;
 use serde_json::{Map, Value, json};
+use tests::desk::{Desk, paid_invoice};
 use tests::{App, dkk, story};
 use uuid::Uuid;
 
@@ -37,6 +38,8 @@ async fn populated(app: &App, program: &Program) -> Ids {
     program.done("setRetailPrice", "__typename", retail).await;
     let pin = json!({ "partner": partner, "fromMonth": "2026-02", "tier": "PREMIER", "reason": "Aftale" });
     program.done("pinTier", "__typename", pin).await;
+    programme(program, &partner).await;
+    commission(app, program, &partner).await;
     app.on("2026-02-01").run("2026-01", Goal::Finalized).await;
     let invoice = app.invoices().await.remove(0).id.to_string();
     let amount = json!({ "minor": 100, "currency": "DKK" });
@@ -44,7 +47,7 @@ async fn populated(app: &App, program: &Program) -> Ids {
     program.done("recordPayment", "__typename", payment).await;
     let note = json!({ "invoice": invoice, "lines": [{ "lineNumber": 1, "amount": amount }], "memo": "Kulance" });
     program.done("createCreditNote", "__typename", note).await;
-    programme(program, &partner).await;
+    payout_run(program, &partner).await;
     referrals(app, program, &partner, customer.id).await;
     let query = "query ($partner: ID!) {
         organization { id } customers { nodes { id attributions { id } touches { id } } }
@@ -54,10 +57,16 @@ async fn populated(app: &App, program: &Program) -> Ids {
         tierTables { nodes { id } } tierPins(partner: $partner) { nodes { id } } billingRuns { nodes { id } }
         invoices { nodes { id lines { nodes { id } } } } creditNotes { nodes { id } } payments { nodes { id } }
         retailPrices(partner: $partner) { nodes { id } } ledgerAccounts { nodes { id } } events { nodes { id } }
+        commissions { nodes { id entries { id } } } stripeEndpoints { nodes { id } }
+        commissionStatements { nodes { id } } payoutRuns { nodes { id } } payouts { nodes { id } }
         programs { nodes { id versions { nodes { id } } } } enrollments { nodes { id } } applications { nodes { id } }
         auditEntries { nodes { id } } apiKeys { nodes { id } } }";
     let mut ids = Ids::new();
     collect(&program.data(query, json!({ "partner": partner })).await, &mut ids);
+    // Nobody who is sold to directly has subscriptions, and nobody else has commissions.
+    let direct = program.data("{ commissions { nodes { customer { id } } } }", json!({})).await;
+    let direct = direct["commissions"]["nodes"][0]["customer"]["id"].as_str().unwrap();
+    ids.insert("cus, direct".to_owned(), direct.to_owned());
     ids
 }
 
@@ -89,11 +98,36 @@ async fn referrals(app: &App, program: &Program, partner: &str, customer: Custom
     leads::submit(&app.billing, app.organization, &lead).await.unwrap();
 }
 
+/// Something that the enrolled partner has earned.
+async fn commission(app: &App, program: &Program, partner: &str) {
+    let found = program.data("{ enrollments { nodes { id } } }", json!({})).await;
+    let enrollment = found["enrollments"]["nodes"][0]["id"].as_str().unwrap().parse().unwrap();
+    let customer = app.stripe_customer("C-stripe", "cus_1").await;
+    app.attribute(customer.id, enrollment, "2026-01-01").await;
+    app.on("2026-01-10");
+    let desk = Desk::of(app, 1).await;
+    for event in paid_invoice("cus_1", 1, "DKK", 1_768_046_400, 100_000) {
+        desk.deliver(&event).await;
+    }
+    let details = json!({ "partner": partner, "holder": "Partner ApS", "iban": "DK50 0040 0440 1162 43" });
+    program.done("setPayoutDetails", "__typename", details).await;
+    program.done("verifyPayoutDetails", "__typename", json!({ "partner": partner })).await;
+}
+
+/// A statement of it, and a payout in a run that is a draft.
+async fn payout_run(program: &Program, partner: &str) {
+    program.done("makeCommissionStatements", "made", json!({ "month": "2026-01" })).await;
+    let found = program.data("{ programs { nodes { id } } }", json!({})).await;
+    let run = json!({ "program": found["programs"]["nodes"][0]["id"], "runKey": "2026-01" });
+    let made = program.done("openPayoutRun", "payoutRun { payouts { nodes { partner { id } } } }", run).await;
+    assert_eq!(made["payoutRun"]["payouts"]["nodes"][0]["partner"]["id"], partner);
+}
+
 /// A programme with a version and a draft, the partner in it, and somebody who wants to be.
 async fn programme(program: &Program, partner: &str) {
     let tier = json!({ "code": "SILVER", "name": "Sølv", "phases": [{ "fromMonth": 1, "rateBps": 1000 }] });
     let attribution = json!({ "sources": [{ "source": "LINK", "days": 90 }] });
-    let terms = json!({ "tiers": [tier], "attribution": attribution });
+    let terms = json!({ "tiers": [tier], "attribution": attribution, "holdDays": 0 });
     let input = json!({ "externalId": "PR-1", "name": "Affiliates", "currency": "DKK", "terms": terms });
     let made = program.done("createProgram", "program { id }", input).await;
     let id = made["program"]["id"].as_str().unwrap();
@@ -171,6 +205,7 @@ impl Schema {
                 "Rate" => json!("7.46"),
                 "String" if name == "email" => json!("a@partner.example"),
                 "String" if name == "tier" => json!("PREMIER"),
+                "String" if name == "secrets" => json!("whsec_0123456789abcdef"),
                 "String" => json!("DK"),
                 other => panic!("what is a value of {other}?"),
             },
@@ -274,6 +309,10 @@ fn kind_of(name: &str) -> &'static str {
         "pin" => "pin",
         "invoice" | "subject" => "inv",
         "payment" => "pay",
+        "commission" => "com",
+        "endpoint" => "whe",
+        "payout" => "pyt",
+        "payoutRun" => "prun",
         "key" => "key",
         other => panic!("what does {other} mean?"),
     }
@@ -382,6 +421,7 @@ fn every_kind_of_object_is_found_by_its_id_and_only_by_its_organization() {
             assert_eq!(stranger.data(query, json!({ "id": id })).await, json!({ "node": null }), "{id}");
         }
         kinds.sort_unstable();
+        kinds.dedup();
         let possible = "{ __type(name: \"Node\") { possibleTypes { name } } }";
         let possible = program.data(possible, json!({})).await["__type"]["possibleTypes"].take();
         let mut possible: Vec<&str> =
@@ -398,7 +438,9 @@ fn a_cursor_of_another_organization_leads_nowhere() {
         let (program, stranger) = (Program::of(&app).await, Program::of(&theirs).await);
         populated(&app, &program).await;
         populated(&theirs, &stranger).await;
-        for list in ["invoices", "payments", "creditNotes", "billingRuns", "ledgerAccounts", "events", "auditEntries", "leads"] {
+        for list in
+            ["invoices", "payments", "creditNotes", "billingRuns", "ledgerAccounts", "events", "auditEntries", "leads"]
+        {
             let query =
                 format!("query ($after: String) {{ {list}(first: 1, after: $after) {{ pageInfo {{ endCursor }} }} }}");
             let mut page = stranger.data(&query, json!({})).await;

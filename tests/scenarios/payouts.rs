@@ -1,22 +1,22 @@
 //! Payouts: what customers paid ripens, stands on a statement, is bundled, approved, sent and paid; what goes back after
 //! that is a debt. After every step the buckets, their entries, the payouts and the books agree.
 
-use billing::payouts::{
-    self, Balance, LeftOut, NewPayoutDetails, NewPayoutRun, Payout, PayoutFilter, PayoutRun, PayoutStatus, RunStatus,
-    Statement, StatementFilter,
-};
-use billing::payments::{self, PaymentStatus, ReversalReason};
 use billing::catalog::Pricing;
 use billing::inbox::{self, EventStatus};
 use billing::invoicing::run::Goal;
 use billing::partners::{self, Partner, PartnerStatus};
+use billing::payments::{self, PaymentStatus, ReversalReason};
+use billing::payouts::{
+    self, Balance, LeftOut, NewPayoutDetails, NewPayoutRun, Payout, PayoutFilter, PayoutRun, PayoutStatus, RunStatus,
+    Statement, StatementFilter,
+};
+use billing::programs::Program;
 use billing::programs::enrollments::Enrollment;
 use billing::programs::terms::{SettlementMode, Terms};
-use billing::programs::Program;
 use billing::{Actor, Caller, Error, Page, Refusal};
 use billing_primitives::{ApiKeyId, Currency, Money, PayoutRunId, Timestamp};
 use serde_json::{Value, json};
-use tests::desk::Desk;
+use tests::desk::{Desk, event, paid_invoice};
 use tests::{App, date, dkk, eur, month, plain_terms, story};
 
 const IBAN: &str = "DK50 0040 0440 1162 43";
@@ -48,26 +48,9 @@ impl Scheme {
     /// The customer pays invoice `number` on a day: 20 % of `minor` is earned.
     async fn paid(&self, number: u32, on: &str, minor: i64) {
         self.app.on(on);
-        let (at, currency) = (unix(on), self.currency.code().to_lowercase());
-        let line = json!({ "object": "line_item", "id": format!("il_{number}"), "amount": minor, "currency": currency,
-            "discount_amounts": [], "pretax_credit_amounts": [], "taxes": [], "quantity": 1,
-            "period": { "start": at, "end": at + 2_592_000 },
-            "parent": { "type": "subscription_item_details", "invoice_item_details": null,
-                "subscription_item_details": { "proration": false, "subscription": "sub_1", "subscription_item": "si_1" } },
-            "pricing": { "type": "price_details", "price_details": { "price": "price_1", "product": "prod_1" } } });
-        let invoice = json!({ "object": "invoice", "id": format!("in_{number}"), "customer": "cus_1", "currency": currency,
-            "status": "paid", "total": minor, "amount_paid": minor, "amount_due": minor, "amount_remaining": 0,
-            "subtotal": minor, "created": at, "billing_reason": "subscription_cycle", "livemode": true,
-            "status_transitions": { "paid_at": at, "finalized_at": at },
-            "lines": { "object": "list", "data": [line], "has_more": false, "total_count": 1 },
-            "parent": { "type": "subscription_details", "subscription_details": { "subscription": "sub_1" } } });
-        self.desk.deliver(&event(&format!("evt_paid_{number}"), "invoice.paid", at, invoice)).await;
-        let payment = json!({ "object": "invoice_payment", "id": format!("inpay_{number}"), "currency": currency,
-            "invoice": format!("in_{number}"), "amount_paid": minor, "amount_requested": minor, "is_default": true,
-            "status": "paid", "livemode": true, "created": at,
-            "payment": { "type": "payment_intent", "payment_intent": format!("pi_{number}") },
-            "status_transitions": { "paid_at": at, "canceled_at": null } });
-        self.desk.deliver(&event(&format!("evt_link_{number}"), "invoice_payment.paid", at, payment)).await;
+        for event in paid_invoice("cus_1", number, self.currency.code(), unix(on), minor) {
+            self.desk.deliver(&event).await;
+        }
         let ids = [format!("evt_paid_{number}"), format!("evt_link_{number}")];
         for event in inbox::events_by_ids(&self.app.billing, self.app.organization, &ids).await.unwrap() {
             assert_eq!((event.status, event.reason), (EventStatus::Processed, None), "{:?}", event.detail);
@@ -79,7 +62,7 @@ impl Scheme {
         let refund = json!({ "object": "refund", "id": format!("re_{number}_{at}"), "amount": minor, "created": at,
             "currency": self.currency.code().to_lowercase(), "charge": format!("ch_{number}"),
             "payment_intent": format!("pi_{number}"), "status": "succeeded", "metadata": {} });
-        event(&format!("evt_refund_{number}_{at}"), "refund.created", at, refund)
+        event(&format!("evt_refund_{number}_{at}"), "refund.created", at, &refund)
     }
 
     /// Part of what the customer paid goes back.
@@ -151,12 +134,6 @@ impl Scheme {
 
 fn unix(day: &str) -> i64 {
     format!("{day}T12:00:00Z").parse::<Timestamp>().unwrap().microseconds() / 1_000_000
-}
-
-fn event(id: &str, kind: &str, at: i64, object: Value) -> Value {
-    json!({ "object": "event", "id": id, "type": kind, "created": at, "livemode": true,
-        "api_version": "2025-10-29.clover", "data": { "object": object },
-        "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null } })
 }
 
 /// Somebody else than the operator.
@@ -318,7 +295,9 @@ fn the_threshold_carries_and_the_end_pays_everything() {
         scheme.paid(2, "2026-02-27", 5_000).await;
         let run = scheme.open("2026-03-04", "2026-02").await;
         assert_eq!(scheme.left_out(run.id).await, [(LeftOut::BelowThreshold, 2000)]);
-        partners::set_status(&app.billing, &app.caller(), scheme.partner.id, PartnerStatus::Suspended, None).await.unwrap();
+        partners::set_status(&app.billing, &app.caller(), scheme.partner.id, PartnerStatus::Suspended, None)
+            .await
+            .unwrap();
         app.on("2026-03-10");
         assert_eq!(payouts::mature(&app.billing, app.organization).await.unwrap(), 0, "nothing ripens");
         let run = scheme.open("2026-04-02", "2026-03").await;
@@ -405,7 +384,10 @@ fn credit_pays_the_next_invoice_and_its_vat_stays() {
         let credits = payouts::list(&app.billing, app.organization, &page, &filter).await.unwrap().items;
         let figures: Vec<_> = credits.iter().map(|one| (one.payable_minor, one.offset_minor, one.net_minor)).collect();
         assert_eq!(figures, [(95_000, 10_000, 85_000), (20_000, 0, 20_000)]);
-        assert_eq!(code(payouts::mark_failed(&app.billing, &app.caller(), credits[0].id, "x", "y").await), "PAYOUT_STATUS");
+        assert_eq!(
+            code(payouts::mark_failed(&app.billing, &app.caller(), credits[0].id, "x", "y").await),
+            "PAYOUT_STATUS"
+        );
     });
 }
 

@@ -182,7 +182,8 @@ fn one_programme_is_the_default() {
             programs::update(&app.billing, &from, two.id, &to),
         );
         let (first, second) = both.await;
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         assert_eq!(defaults().await.len(), 1);
         let named = ProgramChange { name: Some("Anbefalere".to_owned()), is_default: None };
         let named = programs::update(&app.billing, &from, one.id, &named).await.unwrap().into_inner();

@@ -6,7 +6,7 @@ use poem::Response;
 use poem::endpoint::{BoxEndpoint, EndpointExt};
 use poem::http::StatusCode;
 use poem::test::TestClient;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::app::App;
@@ -26,6 +26,41 @@ pub fn signature(secret: &str, at_unix: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
     mac.update(format!("{at_unix}.{body}").as_bytes());
     format!("t={at_unix},v1={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// An event of Stripe's about an object.
+pub fn event(id: &str, kind: &str, at_unix: i64, object: &Value) -> Value {
+    json!({ "object": "event", "id": id, "type": kind, "created": at_unix, "livemode": true,
+        "api_version": "2025-10-29.clover", "data": { "object": object },
+        "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null } })
+}
+
+/// What Stripe says when a customer pays an invoice of one subscription line: the payment, and which invoice it paid.
+/// `number` tells invoices apart; a refund names `pi_<number>`.
+pub fn paid_invoice(customer: &str, number: u32, currency: &str, at_unix: i64, minor: i64) -> [Value; 2] {
+    let currency = currency.to_lowercase();
+    let line = json!({ "object": "line_item", "id": format!("il_{number}"), "amount": minor, "currency": currency,
+        "discount_amounts": [], "pretax_credit_amounts": [], "taxes": [], "quantity": 1,
+        "period": { "start": at_unix, "end": at_unix + 2_592_000 },
+        "parent": { "type": "subscription_item_details", "invoice_item_details": null,
+            "subscription_item_details": { "proration": false, "subscription": "sub_1", "subscription_item": "si_1" } },
+        "pricing": { "type": "price_details", "price_details": { "price": "price_1", "product": "prod_1" } } });
+    let invoice = json!({ "object": "invoice", "id": format!("in_{number}"), "customer": customer, "currency": currency,
+        "status": "paid", "total": minor, "amount_paid": minor, "amount_due": minor, "amount_remaining": 0,
+        "subtotal": minor, "total_excluding_tax": minor, "total_taxes": [], "total_discount_amounts": [],
+        "amount_overpaid": 0, "created": at_unix, "billing_reason": "subscription_cycle", "livemode": true,
+        "status_transitions": { "paid_at": at_unix, "finalized_at": at_unix },
+        "lines": { "object": "list", "data": [line], "has_more": false, "total_count": 1 },
+        "parent": { "type": "subscription_details", "subscription_details": { "subscription": "sub_1" } } });
+    let payment = json!({ "object": "invoice_payment", "id": format!("inpay_{number}"), "currency": currency,
+        "invoice": format!("in_{number}"), "amount_paid": minor, "amount_requested": minor, "is_default": true,
+        "status": "paid", "livemode": true, "created": at_unix,
+        "payment": { "type": "payment_intent", "payment_intent": format!("pi_{number}") },
+        "status_transitions": { "paid_at": at_unix, "canceled_at": null } });
+    [
+        event(&format!("evt_paid_{number}"), "invoice.paid", at_unix, &invoice),
+        event(&format!("evt_link_{number}"), "invoice_payment.paid", at_unix, &payment),
+    ]
 }
 
 impl Desk {

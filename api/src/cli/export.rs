@@ -38,9 +38,10 @@ pub async fn run(config: &Config, command: ExportCommand, output: Output) -> Res
     let Some(path) = path else { return output.text(&export.csv) };
     write(&path, export.csv.as_bytes()).map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
     let (payouts, total) = (export.payouts, export.control_total);
-    output.show(&format!("{payouts} payouts, {total} in all, written to {}\n", path.display()), || {
-        json!({ "file": path, "payouts": payouts, "controlTotal": total })
-    })
+    output.show(
+        &format!("{payouts} payouts, {total} in all, written to {}\n", path.display()),
+        || json!({ "file": path, "payouts": payouts, "controlTotal": total }),
+    )
 }
 
 async fn read(billing: &Billing, organization: &OrganizationFlag, run: &str) -> Result<Export, Failure> {

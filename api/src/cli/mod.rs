@@ -15,6 +15,7 @@ mod progress;
 mod run;
 mod serve;
 mod session;
+mod stripe;
 mod verify;
 
 use std::io::IsTerminal;
@@ -72,6 +73,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Look at events of Stripe's, and process them again
+    #[command(subcommand)]
+    Stripe(stripe::StripeCommand),
     /// Print the GraphQL schema
     Schema,
     /// Look at the configuration
@@ -122,6 +126,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Export(command) => export::run(&loaded(flags, "warn")?, command, output).await,
         Command::Verify(args) => verify::verify(&loaded(flags, "warn")?, &args, output).await,
         Command::Key(command) => key::run(&loaded(flags, "warn")?, command, output).await,
+        Command::Stripe(command) => stripe::run(&loaded(flags, "warn")?, command, output).await,
         Command::Schema => output.text(&crate::graphql::sdl()),
         Command::Config(ConfigCommand::Check) => check_config(&Config::load(flags)?, output),
         Command::Completions { shell } => completions(shell, output),

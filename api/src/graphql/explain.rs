@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use billing::{Refusal, explain};
-use billing_primitives::{CommissionStatementId, CreditNoteId, InvoiceId, PayoutId};
+use billing_primitives::{CommissionEntryId, CommissionId, CommissionStatementId, CreditNoteId, InvoiceId, PayoutId};
 
 use super::invoice_lines::InvoiceLineId;
 use super::scalars::Money;
@@ -56,12 +56,14 @@ pub struct ExplainQuery;
 
 #[Object]
 impl ExplainQuery {
-    /// Why an invoice, an invoice line, a credit note, a payout or a commission statement comes to its amount; null when
-    /// there is no such object.
+    /// Why an invoice, an invoice line, a credit note, a commission or a step of one, a payout or a commission statement
+    /// comes to its amount; null when there is no such object.
     async fn explain(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id of an invoice, an invoice line, a credit note, a payout or a commission statement.")]
+        #[graphql(
+            desc = "The id of an invoice, an invoice line, a credit note, a commission, a step of one, a payout or a commission statement."
+        )]
         id: ID,
     ) -> Result<Option<Explanation>> {
         let scope = Scope::of(ctx)?;
@@ -72,6 +74,10 @@ impl ExplainQuery {
             explain::line(billing, organization, line.invoice, line.number).await
         } else if let Ok(id) = id.parse::<CreditNoteId>() {
             explain::credit_note(billing, organization, id).await
+        } else if let Ok(id) = id.parse::<CommissionId>() {
+            explain::commission(billing, organization, id).await
+        } else if let Ok(id) = id.parse::<CommissionEntryId>() {
+            explain::commission_entry(billing, organization, id).await
         } else if let Ok(id) = id.parse::<PayoutId>() {
             explain::payout(billing, organization, id).await
         } else if let Ok(id) = id.parse::<CommissionStatementId>() {

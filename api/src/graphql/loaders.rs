@@ -6,10 +6,16 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 use billing::invoicing::{self, documents};
 use billing::{
-    Billing, attribution, audit, books, catalog, customers, events, keys, organizations, partners, payments, payouts, programs,
-    retail, subscriptions, tiers,
+    Billing, attribution, audit, books, catalog, commissions, customers, events, inbox, keys, organizations, partners,
+    payments, payouts, programs, retail, subscriptions, tiers,
 };
-use billing_primitives::{ApiKeyId, ApplicationId, AttributionId, AuditEntryId, BillingRunId, ClaimLinkId, CommissionStatementId, CreditNoteId, CustomerId, EnrollmentId, EventId, InvoiceId, LeadId, LedgerAccountId, OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, PlanId, PriceListId, PriceListVersionId, ProgramId, ProgramVersionId, ReferralCodeId, ReferralLinkId, RetailPriceId, SeatChangeId, SubscriptionId, TierPinId, TierTableId, TouchId};
+use billing_primitives::{
+    ApiKeyId, ApplicationId, AttributionId, AuditEntryId, BillingRunId, ClaimLinkId, CommissionEntryId, CommissionId,
+    CommissionStatementId, CreditNoteId, CustomerId, EnrollmentId, EventId, InvoiceId, LeadId, LedgerAccountId,
+    OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, PlanId, PriceListId, PriceListVersionId, ProgramId,
+    ProgramVersionId, ReferralCodeId, ReferralLinkId, RetailPriceId, SeatChangeId, StripeEndpointId, SubscriptionId,
+    TierPinId, TierTableId, TouchId,
+};
 
 /// Reads rows of one organization by many keys at once.
 pub struct Rows {
@@ -39,6 +45,8 @@ by_id! {
     AuditEntryId => audit::AuditEntry, audit::by_ids;
     BillingRunId => documents::BillingRun, invoicing::runs_by_ids;
     ClaimLinkId => attribution::ClaimLink, attribution::claim_links_by_ids;
+    CommissionEntryId => commissions::Entry, commissions::entries_by_ids;
+    CommissionId => commissions::Commission, commissions::by_ids;
     CommissionStatementId => payouts::Statement, payouts::statements_by_ids;
     CreditNoteId => documents::CreditNote, invoicing::credit_notes_by_ids;
     CustomerId => customers::Customer, customers::by_ids;
@@ -60,6 +68,7 @@ by_id! {
     ReferralLinkId => attribution::ReferralLink, attribution::links_by_ids;
     RetailPriceId => retail::RetailPrice, retail::by_ids;
     SeatChangeId => subscriptions::SeatChange, subscriptions::seat_changes_by_ids;
+    StripeEndpointId => inbox::Endpoint, inbox::endpoints_by_ids;
     SubscriptionId => subscriptions::Subscription, subscriptions::by_ids;
     TierPinId => tiers::TierPin, tiers::pins_by_ids;
     TierTableId => tiers::TierTable, tiers::by_ids;
@@ -77,6 +86,21 @@ impl Loader<OrganizationId> for Rows {
         }
         let own = organizations::get(&self.billing, self.organization).await?;
         Ok(HashMap::from([(own.id, own)]))
+    }
+}
+
+/// Stripe's id of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StripeEventKey(pub String);
+
+impl Loader<StripeEventKey> for Rows {
+    type Value = inbox::StripeEvent;
+    type Error = Arc<billing::Error>;
+
+    async fn load(&self, keys: &[StripeEventKey]) -> Result<HashMap<StripeEventKey, Self::Value>, Self::Error> {
+        let ids: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
+        let rows = inbox::events_by_ids(&self.billing, self.organization, &ids).await?;
+        Ok(rows.into_iter().map(|row| (StripeEventKey(row.event_id.clone()), row)).collect())
     }
 }
 
@@ -109,6 +133,8 @@ by_parent! {
     AttributionsOf(CustomerId) => attribution::Attribution, attribution::attributions_of, customer_id;
     /// A partner's referral codes.
     CodesOf(PartnerId) => attribution::ReferralCode, attribution::codes_of_partners, partner_id;
+    /// The steps of a commission, in the order in which they were booked.
+    CommissionEntriesOf(CommissionId) => commissions::Entry, commissions::entries_of, commission_id;
     /// Where the amounts of an enrollment stand: one row.
     BalancesOf(EnrollmentId) => payouts::Balance, payouts::balances_of, enrollment;
     /// What a partner has paid or been credited beyond what was due, by currency.
@@ -117,6 +143,8 @@ by_parent! {
     CreditLinesOf(CreditNoteId) => documents::CreditNoteLine, invoicing::credit_lines_of, credit_note_id;
     /// The credit notes that name an invoice.
     CreditNotesOf(InvoiceId) => documents::CreditNote, invoicing::credit_notes_of, invoice_id;
+    /// How much of a commission lies in payouts that are not paid: one row, or none.
+    InPayoutsOf(CommissionId) => commissions::InPayout, commissions::in_payouts, commission_id;
     /// The links that carry a code.
     LinksOf(ReferralCodeId) => attribution::ReferralLink, attribution::links_of_codes, referral_code_id;
     /// How an enrollment is settled and what it earns by agreement, by day and order of writing.
@@ -139,6 +167,8 @@ by_parent! {
     SeatChangesOf(SubscriptionId) => subscriptions::SeatChange, subscriptions::seat_changes_of, subscription_id;
     /// What a finalized invoice has come to: one row, none of a draft.
     SettlementsOf(InvoiceId) => payments::Settlement, payments::settlements_of, invoice;
+    /// The event that told of a commission's source: one row, or none.
+    SourceEventsOf(CommissionId) => commissions::SourceEvent, commissions::source_events, commission_id;
     /// Which prices and products at Stripe are a plan.
     StripeIdsOf(PlanId) => catalog::stripe_ids::PlanStripeId, catalog::stripe_ids::of_plans, plan_id;
     /// What a customer has subscribed to.

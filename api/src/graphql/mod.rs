@@ -9,6 +9,7 @@ mod attribution;
 mod batch;
 mod catalog;
 mod commission_statements;
+mod commissions;
 pub mod connection;
 mod credit_notes;
 mod customers;
@@ -42,6 +43,7 @@ mod runs;
 pub mod scalars;
 pub mod scope;
 mod settlements;
+mod stripe;
 mod subscriptions;
 mod tiers;
 
@@ -75,6 +77,8 @@ pub struct Query(
     payouts::PayoutQuery,
     payout_runs::PayoutRunQuery,
     commission_statements::CommissionStatementQuery,
+    commissions::CommissionQuery,
+    stripe::StripeQuery,
     explain::ExplainQuery,
     retail::RetailQuery,
     retail_statements::RetailStatementQuery,
@@ -104,6 +108,8 @@ pub struct Mutation(
     payouts::PayoutMutation,
     payout_runs::PayoutRunMutation,
     commission_statements::CommissionStatementMutation,
+    commissions::CommissionMutation,
+    stripe::StripeMutation,
     retail::RetailMutation,
     rates::RateMutation,
     api_keys::ApiKeyMutation,

@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use billing_primitives::{
-    ApiKeyId, ApplicationId, AttributionId, AuditEntryId, BillingRunId, ClaimLinkId, CommissionStatementId, CreditNoteId, CustomerId, EnrollmentId, EventId, InvoiceId,
-    LeadId, LedgerAccountId, OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, PlanId, PriceListId, PriceListVersionId,
-    ProgramId, ProgramVersionId,
-    ReferralCodeId, ReferralLinkId, RetailPriceId, SeatChangeId, SubscriptionId, TierPinId, TierTableId, TouchId,
+    ApiKeyId, ApplicationId, AttributionId, AuditEntryId, BillingRunId, ClaimLinkId, CommissionEntryId, CommissionId,
+    CommissionStatementId, CreditNoteId, CustomerId, EnrollmentId, EventId, InvoiceId, LeadId, LedgerAccountId,
+    OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, PlanId, PriceListId, PriceListVersionId, ProgramId,
+    ProgramVersionId, ReferralCodeId, ReferralLinkId, RetailPriceId, SeatChangeId, StripeEndpointId, SubscriptionId,
+    TierPinId, TierTableId, TouchId,
 };
 
 use super::api_keys::ApiKey;
@@ -13,6 +14,7 @@ use super::applications::Application;
 use super::attribution::{Attribution, Touch};
 use super::catalog::{Plan, PriceList, PriceListVersion};
 use super::commission_statements::CommissionStatement;
+use super::commissions::{Commission, CommissionEntry};
 use super::credit_notes::CreditNote;
 use super::customers::Customer;
 use super::enrollments::Enrollment;
@@ -30,6 +32,7 @@ use super::referrals::{ClaimLink, Lead, ReferralCode, ReferralLink};
 use super::retail::RetailPrice;
 use super::runs::BillingRun;
 use super::scope::Scope;
+use super::stripe::StripeEndpoint;
 use super::subscriptions::{SeatChange, Subscription};
 use super::tiers::{TierPin, TierTable};
 
@@ -43,6 +46,8 @@ pub enum Node {
     AuditEntry(AuditEntry),
     BillingRun(BillingRun),
     ClaimLink(ClaimLink),
+    Commission(Commission),
+    CommissionEntry(CommissionEntry),
     CommissionStatement(CommissionStatement),
     CreditNote(CreditNote),
     Customer(Customer),
@@ -66,6 +71,7 @@ pub enum Node {
     ReferralLink(ReferralLink),
     RetailPrice(RetailPrice),
     SeatChange(SeatChange),
+    StripeEndpoint(StripeEndpoint),
     Subscription(Subscription),
     TierPin(TierPin),
     TierTable(TierTable),
@@ -102,6 +108,8 @@ async fn by_prefix(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         AuditEntryId => AuditEntry,
         BillingRunId => BillingRun,
         ClaimLinkId => ClaimLink,
+        CommissionEntryId => CommissionEntry,
+        CommissionId => Commission,
         CommissionStatementId => CommissionStatement,
         CreditNoteId => CreditNote,
         CustomerId => Customer,
@@ -125,6 +133,7 @@ async fn by_prefix(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         ReferralLinkId => ReferralLink,
         RetailPriceId => RetailPrice,
         SeatChangeId => SeatChange,
+        StripeEndpointId => StripeEndpoint,
         SubscriptionId => Subscription,
         TierPinId => TierPin,
         TierTableId => TierTable,

@@ -344,8 +344,7 @@ impl PayoutRunMutation {
         input: RecomputePayoutRunInput,
     ) -> Result<RecomputePayoutRunPayload> {
         let scope = Scope::of(ctx)?;
-        let work =
-            async { payouts::recompute(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
+        let work = async { payouts::recompute(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
         scope.command(work).await
     }
 
@@ -371,8 +370,7 @@ impl PayoutRunMutation {
         input: ReturnPayoutRunToDraftInput,
     ) -> Result<ReturnPayoutRunToDraftPayload> {
         let scope = Scope::of(ctx)?;
-        let work =
-            async { payouts::return_to_draft(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
+        let work = async { payouts::return_to_draft(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
         scope.command(work).await
     }
 
@@ -383,8 +381,7 @@ impl PayoutRunMutation {
         input: MarkPayoutRunSentInput,
     ) -> Result<MarkPayoutRunSentPayload> {
         let scope = Scope::of(ctx)?;
-        let work =
-            async { payouts::mark_sent(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
+        let work = async { payouts::mark_sent(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
         scope.command(work).await
     }
 
@@ -409,8 +406,7 @@ impl PayoutRunMutation {
         input: CancelPayoutRunInput,
     ) -> Result<CancelPayoutRunPayload> {
         let scope = Scope::of(ctx)?;
-        let work =
-            async { payouts::cancel(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
+        let work = async { payouts::cancel(&scope.billing, &scope.caller, run_id(&input.payout_run)?).await };
         scope.command(work).await
     }
 }

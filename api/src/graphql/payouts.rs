@@ -255,11 +255,7 @@ pub struct PayoutQuery;
 #[Object]
 impl PayoutQuery {
     /// One payout by its id; null when there is none.
-    async fn payout(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The global id.")] id: ID,
-    ) -> Result<Option<Payout>> {
+    async fn payout(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Payout>> {
         Ok(Scope::of(ctx)?.find::<PayoutId>(&id).await?.map(Payout::from))
     }
 

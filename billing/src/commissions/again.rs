@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::decide;
 use super::derive::{self, Cause};
+use super::rules::VersionFrom;
 use super::situation::{Access, Asked, Situation, Version};
 use super::store::rows;
-use super::rules::VersionFrom;
 use crate::error::{Error, Refusal};
 use crate::programs::terms::Terms;
 use crate::{Billing, organizations};
@@ -97,7 +97,11 @@ pub(crate) struct Compared {
 ///
 /// # Errors
 /// Faults of the database.
-pub(crate) async fn compare_all(conn: &mut Conn, billing: &Billing, organization: OrganizationId) -> Result<Compared, Error> {
+pub(crate) async fn compare_all(
+    conn: &mut Conn,
+    billing: &Billing,
+    organization: OrganizationId,
+) -> Result<Compared, Error> {
     let zone = organizations::current(conn, organization).await?.time_zone;
     let now = billing.clock.now(conn).await?;
     let (mut after, mut compared) = (None, Compared::default());
@@ -112,8 +116,14 @@ pub(crate) async fn compare_all(conn: &mut Conn, billing: &Billing, organization
             let of = &difference.commission;
             format!(
                 "{} of {} at level {} for {}: booked {} less {}, the facts say {} less {}",
-                of.id, of.source_id, of.level, of.enrollment_id, of.earned_minor, of.reversed_minor,
-                difference.target.earned, difference.target.reversed
+                of.id,
+                of.source_id,
+                of.level,
+                of.enrollment_id,
+                of.earned_minor,
+                of.reversed_minor,
+                difference.target.earned,
+                difference.target.reversed
             )
         }));
         after = Some(last);

@@ -180,7 +180,8 @@ fn posting(id: CommissionEntryId, booked: &BookedStep, on: Date) -> Result<Optio
     let (enrollment, currency) = (booked.enrollment, booked.currency);
     let change = booked.step.change;
     let money = |minor| Money::new(minor, currency);
-    let moved = chart::CommissionMoved { held: money(change.held), payable: money(change.payable), owed: money(change.owed) };
+    let moved =
+        chart::CommissionMoved { held: money(change.held), payable: money(change.payable), owed: money(change.owed) };
     Ok(match booked.step.kind {
         EntryKind::Accrual => Some(chart::commission_accrued(id, enrollment, on, moved)?),
         EntryKind::Clawback => Some(chart::commission_clawed_back(id, enrollment, on, moved)?),
@@ -206,7 +207,9 @@ fn sums(steps: &[BookedStep]) -> Result<BTreeMap<CommissionId, Moved>, Refusal> 
         let Step { kind, amount, change } = booked.step;
         match kind {
             EntryKind::Accrual => moved.earned = plus(moved.earned, amount)?,
-            EntryKind::Clawback | EntryKind::Restoration => moved.reversed = plus(moved.reversed, amount.checked_neg().ok_or(Refusal::AmountOverflow)?)?,
+            EntryKind::Clawback | EntryKind::Restoration => {
+                moved.reversed = plus(moved.reversed, amount.checked_neg().ok_or(Refusal::AmountOverflow)?)?
+            }
             EntryKind::Maturity | EntryKind::Payout | EntryKind::PayoutReturned | EntryKind::Credit => (),
         }
         moved.change = moved.change.after(&change)?;

@@ -119,14 +119,16 @@ pub async fn record_conversion(
             cause: REPORTED,
         };
         let stands = convert(conn, caller, &new, now).await?;
-        let details = json!({ "convertedAt": converted_at, "plan": input.plan, "seats": input.seats, "stands": stands });
+        let details =
+            json!({ "convertedAt": converted_at, "plan": input.plan, "seats": input.seats, "stands": stands });
         audit::record(conn, caller, now, REPORTED, input.customer, details).await?;
         let zone = organizations::current(conn, organization).await?.time_zone;
         let asked = Asked { converted: &[input.customer], ..Asked::default() };
         let cause = Cause { cause: REPORTED, actor: &caller.actor.to_string() };
         derive::derive(conn, organization, &zone, now, asked, cause).await?;
         let found = sql::of(conn, organization, input.customer).await?;
-        found.ok_or_else(|| Error::Corrupt(format!("the conversion of {} was written and is not there", input.customer)))
+        found
+            .ok_or_else(|| Error::Corrupt(format!("the conversion of {} was written and is not there", input.customer)))
     };
     billing.db.write(organization, caller.key.as_ref(), work).await
 }

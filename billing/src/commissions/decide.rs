@@ -194,9 +194,10 @@ fn of_invoice(situation: &Situation, key: &SourceKey, bargain: &Bargain<'_>) -> 
 
 /// How much of an invoice's base is gone: returned, cancelled or taken back by hand; never more than all of it.
 fn gone(situation: &Situation, key: &SourceKey, assessment: &Assessment, cancelled: i64) -> i64 {
-    let by_hand = situation.by_hand.get(key).map_or(0, |acts| {
-        if acts.reversed_wholly { assessment.base_minor } else { acts.reversed_minor }
-    });
+    let by_hand = situation
+        .by_hand
+        .get(key)
+        .map_or(0, |acts| if acts.reversed_wholly { assessment.base_minor } else { acts.reversed_minor });
     let sum = assessment.reversed_minor.saturating_add(cancelled).saturating_add(by_hand);
     sum.min(assessment.base_minor)
 }
@@ -303,10 +304,7 @@ fn first_paid<'a>(
     Ok(Some((assessment, paid_at, cancelled)))
 }
 
-fn of_first_invoice(
-    bargain: &Bargain<'_>,
-    first: Option<(Assessment, Timestamp, i64)>,
-) -> Result<Basis, Skipped> {
+fn of_first_invoice(bargain: &Bargain<'_>, first: Option<(Assessment, Timestamp, i64)>) -> Result<Basis, Skipped> {
     let (assessment, paid_at, cancelled) = first.ok_or(Skipped::NotEarned)?;
     let base = assessment.base_minor;
     let gone = assessment.reversed_minor.saturating_add(cancelled).min(base);

@@ -93,11 +93,7 @@ read_by! {
 ///
 /// # Errors
 /// [`Refusal::NotFound`].
-pub async fn source_of(
-    billing: &Billing,
-    organization: OrganizationId,
-    id: CommissionId,
-) -> Result<SourceKey, Error> {
+pub async fn source_of(billing: &Billing, organization: OrganizationId, id: CommissionId) -> Result<SourceKey, Error> {
     let found = by_ids(billing, organization, &[id]).await?.into_iter().next();
     Ok(found.ok_or_else(|| Refusal::not_found("commission", "commission", id))?.source())
 }

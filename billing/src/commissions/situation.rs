@@ -214,7 +214,9 @@ impl Situation {
         self.sources.extend(self.customers.keys().map(|customer| SourceKey::conversion(*customer)));
         let mut whole: BTreeSet<CustomerId> = asked.customers.iter().copied().collect();
         if asked.news {
-            let moved = |known: &KnownCustomer| known.paid.iter().rev().skip(1).any(|paid| asked.invoices.contains(&paid.stripe_id));
+            let moved = |known: &KnownCustomer| {
+                known.paid.iter().rev().skip(1).any(|paid| asked.invoices.contains(&paid.stripe_id))
+            };
             whole.extend(self.customers.iter().filter(|(_, known)| moved(known)).map(|(id, _)| *id));
         }
         let stripe: Vec<String> =

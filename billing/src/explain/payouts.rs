@@ -50,7 +50,9 @@ pub fn of_payout(payout: &Payout, items: &[PayoutItem]) -> Explanation {
     );
     let payable = rest(payable, payout.payable_minor, items.iter().map(PayoutItem::amount));
     let offset = Explanation::new("debts netted", Some(payout.money(payout.offset_minor)))
-        .formula("clawbacks of what was paid out before, less what earlier payouts have netted; at most what is taken out")
+        .formula(
+            "clawbacks of what was paid out before, less what earlier payouts have netted; at most what is taken out",
+        )
         .rule(&["R8"]);
     let net = Explanation::new("net", Some(payout.net()))
         .rule(&["R8"])

@@ -8,10 +8,10 @@ use billing_primitives::{CustomerId, Timestamp};
 
 use super::StripeEvent;
 use super::store;
+use crate::Caller;
 use crate::commissions::conversions::{self, ConversionSource, NewConversion};
 use crate::error::Error;
 use crate::stripe::{Fact, SubscriptionFact};
-use crate::Caller;
 
 /// In the metadata of Stripe's customers, subscriptions and checkouts: our external id of the customer.
 const METADATA: &str = "avance_customer";

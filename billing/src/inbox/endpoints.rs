@@ -91,11 +91,17 @@ pub async fn replace_secrets(
     billing.db.write(organization, caller.key.as_ref(), work).await
 }
 
+/// That Stripe can be asked, and since when with the key that is set. The key is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub set_at: Timestamp,
+}
+
 /// Sets the restricted key with which Stripe is asked what events do not say. It is never shown again.
 ///
 /// # Errors
 /// [`Refusal::Invalid`].
-pub async fn set_account(billing: &Billing, caller: &Caller, api_key: &str) -> Result<Applied<()>, Error> {
+pub async fn set_account(billing: &Billing, caller: &Caller, api_key: &str) -> Result<Applied<Account>, Error> {
     let organization = caller.organization;
     let work = async |conn: &mut Conn| {
         let good = ["rk_", "sk_"].iter().any(|prefix| api_key.starts_with(prefix));
@@ -105,9 +111,18 @@ pub async fn set_account(billing: &Billing, caller: &Caller, api_key: &str) -> R
         let now = billing.clock.now(conn).await?;
         store::set_account(conn, organization, api_key, now).await?;
         audit::record(conn, caller, now, "stripe_account.set", organization, json!({})).await?;
-        Ok(())
+        Ok(Account { set_at: now })
     };
     billing.db.write(organization, caller.key.as_ref(), work).await
+}
+
+/// None: Stripe cannot be asked.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn account(billing: &Billing, organization: OrganizationId) -> Result<Option<Account>, Error> {
+    let work = async |conn: &mut Conn| Ok::<_, Error>(store::account_set_at(conn, organization).await?);
+    Ok(billing.db.read(organization, work).await?.map(|set_at| Account { set_at }))
 }
 
 /// All endpoints of the organization, in the order in which they were made; there are few.

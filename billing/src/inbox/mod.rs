@@ -15,7 +15,9 @@ use billing_db::Conn;
 use billing_primitives::{CustomerId, OrganizationId, StripeEndpointId, Timestamp, text_enum};
 use diesel::prelude::*;
 
-pub use endpoints::{Endpoint, NewEndpoint, add_endpoint, endpoints, endpoints_by_ids, replace_secrets, set_account};
+pub use endpoints::{
+    Account, Endpoint, NewEndpoint, account, add_endpoint, endpoints, endpoints_by_ids, replace_secrets, set_account,
+};
 pub use job::{EventJob, KIND, MAX_ATTEMPTS, retry_open};
 pub use process::{Processed, process};
 pub use receive::{Received, Rejected, receive, reject};

@@ -79,7 +79,8 @@ pub async fn process(billing: &Billing, organization: OrganizationId, event_id: 
     };
     match unanswered {
         StripeError::Passing(detail) if event.attempts + 1 < ATTEMPTS => {
-            let work = async |conn: &mut Conn| Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?);
+            let work =
+                async |conn: &mut Conn| Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?);
             billing.db.scoped(organization, work).await?;
             Ok(Processed::Later(detail))
         }
@@ -125,11 +126,7 @@ struct Asking {
 }
 
 /// Asks Stripe what the event does not say, before any transaction begins.
-async fn look_up(
-    billing: &Billing,
-    seller: &Organization,
-    news: &News,
-) -> Result<Result<Asking, StripeError>, Error> {
+async fn look_up(billing: &Billing, seller: &Organization, news: &News) -> Result<Result<Asking, StripeError>, Error> {
     if news.lookups.is_empty() {
         return Ok(Ok(Asking { facts: Vec::new(), unanswered: false }));
     }

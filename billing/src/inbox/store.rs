@@ -6,9 +6,7 @@ use billing_db::schema::{stripe_account, stripe_endpoint, stripe_event};
 use billing_db::{Conn, DbError};
 use billing_primitives::{CustomerId, Date, OrganizationId, StripeEndpointId, TimeZone, Timestamp};
 use diesel::prelude::*;
-use diesel::sql_types::{
-    Array, Date as SqlDate, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid,
-};
+use diesel::sql_types::{Array, Date as SqlDate, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::endpoints::Endpoint;
@@ -114,6 +112,16 @@ pub async fn account(conn: &mut Conn, organization: OrganizationId) -> QueryResu
     stripe_account::table
         .filter(stripe_account::organization_id.eq(organization))
         .select(stripe_account::api_key)
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// When the key was set; the key itself stays where it is.
+pub async fn account_set_at(conn: &mut Conn, organization: OrganizationId) -> QueryResult<Option<Timestamp>> {
+    stripe_account::table
+        .filter(stripe_account::organization_id.eq(organization))
+        .select(stripe_account::created_at)
         .first(conn)
         .await
         .optional()
@@ -256,7 +264,8 @@ pub async fn reopen(
 ) -> QueryResult<Vec<String>> {
     let named = stripe_event::event_id.eq_any(ids);
     let because = stripe_event::reason.is_not_distinct_from(reason);
-    let named = diesel::BoolExpressionMethods::or(named, because.and(reason.is_some().into_sql::<diesel::sql_types::Bool>()));
+    let named =
+        diesel::BoolExpressionMethods::or(named, because.and(reason.is_some().into_sql::<diesel::sql_types::Bool>()));
     diesel::update(stripe_event::table)
         .filter(stripe_event::organization_id.eq(organization))
         .filter(named)
@@ -305,8 +314,7 @@ pub async fn open_events(conn: &mut Conn, organization: OrganizationId, limit: i
 /// customer's anchor.
 fn earns(fact: &Fact) -> Result<(Option<Timestamp>, Option<Date>), Error> {
     let Fact::Invoice(invoice) = fact else { return Ok((None, None)) };
-    let assessment =
-        assess(invoice, &Related::default(), DisputePolicy::ReverseAtOnce).map_err(Refusal::from)?;
+    let assessment = assess(invoice, &Related::default(), DisputePolicy::ReverseAtOnce).map_err(Refusal::from)?;
     let from = assessment.period_start.or_else(|| Some(invoice.paid_at?.date_in(&TimeZone::utc())));
     Ok((invoice.paid_at, from.filter(|_| assessment.base_minor > 0)))
 }

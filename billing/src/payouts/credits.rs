@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use billing_db::Conn;
-use billing_primitives::{Date, EnrollmentId, InvoiceId, Money, OrganizationId, PartnerId, PaymentId, PayoutId, Timestamp};
+use billing_primitives::{
+    Date, EnrollmentId, InvoiceId, Money, OrganizationId, PartnerId, PaymentId, PayoutId, Timestamp,
+};
 use serde_json::json;
 
 use super::model::{Payout, PayoutItem, PayoutMethod};
@@ -13,13 +15,13 @@ use super::runs::amounts;
 use super::state::PayoutStatus;
 use super::statements::NO_VAT;
 use super::store::{self, due, payouts as sql};
+use crate::bulk;
 use crate::caller::Actor;
 use crate::chart;
 use crate::commissions::EntryKind;
 use crate::commissions::book::{self, BookedStep, Pen};
 use crate::error::{Error, Refusal};
 use crate::payments::{self, CommissionPayment, NewSettlement};
-use crate::bulk;
 
 /// What one enrollment still has to give.
 struct Purse {
@@ -90,14 +92,16 @@ pub(crate) async fn apply(
         return Ok(());
     }
     let mut purses = purses(conn, organization, credited, on).await?;
-    let open = payments::due_of(conn, organization, &invoices.iter().map(|row| row.invoice).collect::<Vec<_>>()).await?;
+    let open =
+        payments::due_of(conn, organization, &invoices.iter().map(|row| row.invoice).collect::<Vec<_>>()).await?;
     let mut ordered: Vec<&NewSettlement> = invoices.iter().collect();
     ordered.sort_by_key(|row| (row.issue_date, row.number.len(), &row.number));
     let mut credits = Credits::default();
     for invoice in ordered {
         let mut left = open.get(&invoice.invoice).copied().unwrap_or_default();
         let currency = invoice.gross.currency;
-        let own = purses.iter_mut().filter(|purse| (purse.of.partner_id, purse.of.currency) == (invoice.partner, currency));
+        let own =
+            purses.iter_mut().filter(|purse| (purse.of.partner_id, purse.of.currency) == (invoice.partner, currency));
         for purse in own {
             let Some((net, offset, parts)) = purse.take(left)? else { continue };
             left -= net;
@@ -203,8 +207,15 @@ mod tests {
         let of = due::Credited { enrollment_id, partner_id: PartnerId::new(), program_id: ProgramId::new(), currency };
         let part = |amount: &i64| {
             let (id, payable_minor) = (CommissionId::new(), *amount);
-            let payable =
-                due::Payable { id, enrollment_id, currency, payable_minor, taken_minor: 0, owed_minor: 0, stated_minor: 0 };
+            let payable = due::Payable {
+                id,
+                enrollment_id,
+                currency,
+                payable_minor,
+                taken_minor: 0,
+                owed_minor: 0,
+                stated_minor: 0,
+            };
             Part { payable, amount: *amount }
         };
         Purse { of, parts: amounts.iter().map(part).collect(), debt }

@@ -15,8 +15,7 @@ use crate::csv::{amount, plain, push};
 use crate::error::{Error, Refusal};
 use crate::{Applied, Billing, audit};
 
-const HEADER: [&str; 7] =
-    ["payout", "partnerExternalId", "holder", "iban", "amount", "currency", "reference"];
+const HEADER: [&str; 7] = ["payout", "partnerExternalId", "holder", "iban", "amount", "currency", "reference"];
 
 /// The last line names it.
 const CONTROL: &str = "CONTROL_TOTAL";
@@ -63,22 +62,26 @@ fn file(run: &PayoutRun, lines: &[BankLine]) -> Result<Export, Refusal> {
     push(&mut csv, &HEADER.map(str::to_owned));
     let money = |line: &BankLine| Money::new(line.net_minor, line.currency);
     for line in lines {
-        push(&mut csv, &[
-            line.id.to_string(),
-            plain(&line.partner_external_id),
-            plain(&line.holder),
-            line.iban.whole().to_owned(),
-            amount(money(line)),
-            line.currency.to_string(),
-            reference(run, line.id),
-        ]);
+        push(
+            &mut csv,
+            &[
+                line.id.to_string(),
+                plain(&line.partner_external_id),
+                plain(&line.holder),
+                line.iban.whole().to_owned(),
+                amount(money(line)),
+                line.currency.to_string(),
+                reference(run, line.id),
+            ],
+        );
     }
     let control_total = Money::sum(run.currency, lines.iter().map(money))?;
     let empty = String::new;
     let last = [CONTROL.to_owned(), lines.len().to_string(), empty(), empty()];
     let [name, count, holder, iban] = last;
     push(&mut csv, &[name, count, holder, iban, amount(control_total), run.currency.to_string(), plain(&run.run_key)]);
-    let safe: String = run.run_key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let safe: String =
+        run.run_key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let payouts = u64::try_from(lines.len()).unwrap_or(u64::MAX);
     Ok(Export { name: format!("payouts-{safe}.csv"), csv, payouts, control_total })
 }

@@ -172,13 +172,7 @@ async fn locked(conn: &mut Conn, organization: OrganizationId, id: PayoutId) -> 
 }
 
 /// Posts and tells that payouts were transferred.
-async fn settle(
-    conn: &mut Conn,
-    caller: &Caller,
-    payouts: &[Payout],
-    on: Date,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn settle(conn: &mut Conn, caller: &Caller, payouts: &[Payout], on: Date, now: Timestamp) -> Result<(), Error> {
     let postings: Vec<_> = payouts.iter().map(|payout| chart::payout_paid(payout.id, on, payout.net())).collect();
     billing_ledger::post(conn, caller.organization, &postings).await?;
     let told: Vec<NewEvent> = payouts.iter().map(|payout| told(events::kind::PAYOUT_PAID, payout)).collect();

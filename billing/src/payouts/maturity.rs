@@ -88,7 +88,8 @@ async fn chunk(
         None => Moment { ripe: now, on: now.date_in(&seller.time_zone), now },
         Some(day) => Moment { ripe: seller.time_zone.start_of(day.next())?.plus_seconds(-1), on: day, now },
     };
-    let ripe = ripening::Ripe { program: asked.program, at: moment.ripe, known_by: asked.by_end_of.map(|_| moment.ripe) };
+    let ripe =
+        ripening::Ripe { program: asked.program, at: moment.ripe, known_by: asked.by_end_of.map(|_| moment.ripe) };
     let found = ripening::candidates(conn, organization, ripe, after, CHUNK).await?;
     let Some((last, _)) = found.last().copied() else { return Ok((None, 0)) };
     let enrollments: Vec<EnrollmentId> = bulk::distinct(found.iter().map(|(_, enrollment)| *enrollment));

@@ -1,8 +1,8 @@
 //! The rows of statements, runs and payouts. Amounts are minor units of the row's currency.
 
 use billing_primitives::{
-    BasisPoints, CommissionEntryId, CommissionId, CommissionStatementId, Currency, Date, EnrollmentId, InvoiceId, Money,
-    Month, OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, ProgramId, Timestamp, text_enum,
+    BasisPoints, CommissionEntryId, CommissionId, CommissionStatementId, Currency, Date, EnrollmentId, InvoiceId,
+    Money, Month, OrganizationId, PartnerId, PaymentId, PayoutId, PayoutRunId, ProgramId, Timestamp, text_enum,
 };
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use billing_primitives::{
-    Currency, EnrollmentId, PartnerId, PayoutId, ProgramVersionId, Timestamp,
-};
+use billing_primitives::{Currency, EnrollmentId, PartnerId, PayoutId, ProgramVersionId, Timestamp};
 use serde_json::json;
 
 use super::iban::Iban;
@@ -184,11 +182,7 @@ fn payout(run: &PayoutRun, threshold: Threshold, planned: &Planned) -> Payout {
 ///
 /// # Errors
 /// [`Error::Corrupt`] when a commission has less than it should give.
-pub fn taken(
-    payout: &Payout,
-    parts: &[Part],
-    kind: EntryKind,
-) -> Result<(Vec<PayoutItem>, Vec<BookedStep>), Error> {
+pub fn taken(payout: &Payout, parts: &[Part], kind: EntryKind) -> Result<(Vec<PayoutItem>, Vec<BookedStep>), Error> {
     let mut items = Vec::with_capacity(parts.len());
     let mut steps = Vec::with_capacity(parts.len());
     for Part { payable, amount } in parts {

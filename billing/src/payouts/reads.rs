@@ -25,8 +25,7 @@ pub async fn statements(
     page: &Page<CommissionStatementId>,
     filter: &StatementFilter,
 ) -> Result<Slice<Statement>, Error> {
-    let work =
-        async |conn: &mut Conn| Ok::<_, Error>(statement_sql::list(conn, organization, page, filter).await?);
+    let work = async |conn: &mut Conn| Ok::<_, Error>(statement_sql::list(conn, organization, page, filter).await?);
     Ok(page.slice(billing.db.read(organization, work).await?))
 }
 

@@ -223,12 +223,7 @@ enum Locking {
 }
 
 /// What the run comes to now.
-async fn compute(
-    conn: &mut Conn,
-    run: &PayoutRun,
-    today: Date,
-    locking: Locking,
-) -> Result<(Plan, Threshold), Error> {
+async fn compute(conn: &mut Conn, run: &PayoutRun, today: Date, locking: Locking) -> Result<(Plan, Threshold), Error> {
     let organization = run.organization_id;
     let mut candidates = due::candidates(conn, organization, run.program_id, today).await?;
     let enrollments: Vec<EnrollmentId> = candidates.iter().map(|candidate| candidate.enrollment_id).collect();
@@ -247,8 +242,8 @@ async fn compute(
     let threshold = match due::in_force(conn, organization, run.program_id, run.cut_off).await? {
         None => Threshold { minor: 0, version: None },
         Some(version) => {
-            let terms: Terms =
-                serde_json::from_str(&version.terms).map_err(|error| Error::Corrupt(format!("{}: {error}", version.id)))?;
+            let terms: Terms = serde_json::from_str(&version.terms)
+                .map_err(|error| Error::Corrupt(format!("{}: {error}", version.id)))?;
             Threshold { minor: terms.payout_threshold_minor, version: Some(version.id) }
         }
     };

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use billing_db::Conn;
-use billing_primitives::{BasisPoints, CommissionStatementId, EnrollmentId, Month, OrganizationId, ProgramId, Timestamp};
+use billing_primitives::{
+    BasisPoints, CommissionStatementId, EnrollmentId, Month, OrganizationId, ProgramId, Timestamp,
+};
 use serde_json::json;
 
 use super::maturity::{Ripening, ripen};

@@ -96,15 +96,15 @@ pub(crate) async fn add(
     if partner.status == PartnerStatus::Terminated {
         return Err(Refusal::PartnerNotActive { partner: partner.external_id }.into());
     }
-    if store::enrollment_of(conn, organization, program.id, partner.id).await?.is_some() {
-        return Err(Refusal::AlreadyEnrolled { partner: partner.external_id, program: program.external_id }.into());
-    }
     let now = billing.clock.now(conn).await?;
     let enrolled_from = match input.enrolled_from {
         Some(day) => day,
         None => now.date_in(&organizations::current(conn, organization).await?.time_zone),
     };
     versions::check_overrides(conn, &program, enrolled_from, (input.settlement, &input.overrides)).await?;
+    if store::enrollment_of(conn, organization, program.id, partner.id).await?.is_some() {
+        return Err(Refusal::AlreadyEnrolled { partner: partner.external_id, program: program.external_id }.into());
+    }
     let enrollment = Enrollment {
         organization_id: organization,
         id: EnrollmentId::new(),

@@ -227,5 +227,8 @@ async fn books(conn: &mut Conn, organization: OrganizationId) -> Result<Check, E
 
 fn differing(key: &AccountKey, expected: i64, found: i64) -> String {
     let owner = key.owner.map_or_else(|| "the organization".to_owned(), |id| EnrollmentId::from_uuid(id).to_string());
-    format!("{} of {owner} in {}: {expected} minor units by commissions and payouts, {found} in the books", key.kind, key.currency)
+    format!(
+        "{} of {owner} in {}: {expected} minor units by commissions and payouts, {found} in the books",
+        key.kind, key.currency
+    )
 }

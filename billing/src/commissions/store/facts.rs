@@ -66,7 +66,8 @@ struct FactText {
 
 fn parsed(rows: Vec<FactText>) -> Result<Vec<Fact>, DbError> {
     let read = |row: FactText| {
-        serde_json::from_str(&row.fact).map_err(|error| diesel::result::Error::DeserializationError(error.into()).into())
+        serde_json::from_str(&row.fact)
+            .map_err(|error| diesel::result::Error::DeserializationError(error.into()).into())
     };
     rows.into_iter().map(read).collect()
 }
@@ -216,11 +217,7 @@ pub struct ByHand {
     pub reversed_minor: i64,
 }
 
-pub async fn by_hand(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    source_ids: &[String],
-) -> QueryResult<Vec<ByHand>> {
+pub async fn by_hand(conn: &mut Conn, organization: OrganizationId, source_ids: &[String]) -> QueryResult<Vec<ByHand>> {
     diesel::sql_query(
         "SELECT source_kind, source_id, bool_or(held) AS held, bool_or(wholly) AS reversed_wholly,
                 coalesce(sum(base_minor), 0)::bigint AS reversed_minor

@@ -239,11 +239,7 @@ pub struct BankLine {
 
 /// What a bank is to transfer of a run, in the order of the partners' external ids: nothing that failed, and nothing of
 /// which nobody knows whether it was transferred.
-pub async fn bank_lines(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    run: PayoutRunId,
-) -> QueryResult<Vec<BankLine>> {
+pub async fn bank_lines(conn: &mut Conn, organization: OrganizationId, run: PayoutRunId) -> QueryResult<Vec<BankLine>> {
     diesel::sql_query(
         "SELECT o.id, p.external_id AS partner_external_id, o.holder, o.iban, o.net_minor + o.vat_minor AS net_minor,
              o.currency
@@ -281,7 +277,7 @@ pub async fn put_details(conn: &mut Conn, organization: OrganizationId, row: &De
     );
     let key = (payout_details::organization_id.eq(organization), payout_details::partner_id.eq(row.partner_id));
     let written = diesel::insert_into(payout_details::table)
-        .values((key, values.clone()))
+        .values((key, values))
         .on_conflict((payout_details::organization_id, payout_details::partner_id))
         .do_update()
         .set(values)

@@ -214,11 +214,7 @@ pub async fn scheduled(
 /// Whether runs are approved by somebody other than their maker.
 pub async fn wants_four_eyes(conn: &mut Conn, organization: OrganizationId) -> QueryResult<bool> {
     use billing_db::schema::organization::dsl;
-    dsl::organization
-        .filter(dsl::organization_id.eq(organization))
-        .select(dsl::payout_four_eyes)
-        .first(conn)
-        .await
+    dsl::organization.filter(dsl::organization_id.eq(organization)).select(dsl::payout_four_eyes).first(conn).await
 }
 
 /// In which currency a programme pays.

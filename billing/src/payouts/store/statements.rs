@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use billing_db::schema::{commission_statement, commission_statement_entry};
 use billing_db::{Conn, DbError};
 use billing_primitives::{
-    CommissionEntryId, CommissionStatementId, Currency, Date, EnrollmentId, Month, OrganizationId, PartnerId, ProgramId,
-    Timestamp,
+    CommissionEntryId, CommissionStatementId, Currency, Date, EnrollmentId, Month, OrganizationId, PartnerId,
+    ProgramId, Timestamp,
 };
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date as SqlDate, Integer, Nullable, Text, Timestamptz, Uuid};

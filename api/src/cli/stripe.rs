@@ -1,0 +1,107 @@
+//! `avance stripe`: what came from Stripe, and processing it again.
+
+use billing::inbox::{self, EventFilter, EventReason, EventStatus, StripeEvent};
+use billing::{Applied, Caller, Page};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Failure;
+use super::output::{Output, Table};
+use super::session::{OrganizationFlag, with_billing};
+use crate::config::Config;
+
+/// What to do with events of Stripe's.
+#[derive(Debug, Subcommand)]
+pub enum StripeCommand {
+    /// Process events again; nothing counts twice
+    Replay {
+        #[command(flatten)]
+        organization: OrganizationFlag,
+        /// Stripe's id of an event, evt_...; may be given more than once
+        #[arg(long = "event", value_name = "ID", required_unless_present = "reason")]
+        events: Vec<String>,
+        /// All events with this reason, such as LOOKUP_FAILED
+        #[arg(long)]
+        reason: Option<EventReason>,
+    },
+    /// List events with what became of them
+    Events {
+        #[command(flatten)]
+        organization: OrganizationFlag,
+        /// RECEIVED, PROCESSED or PARKED; all without this flag
+        #[arg(long)]
+        status: Option<EventStatus>,
+        /// Only those with this reason, such as UNKNOWN_CUSTOMER
+        #[arg(long)]
+        reason: Option<EventReason>,
+    },
+}
+
+/// # Errors
+/// Refusals and faults.
+pub async fn run(config: &Config, command: StripeCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        StripeCommand::Replay { organization, events, reason } => {
+            let count = with_billing(config, async |billing| {
+                let caller = Caller::operator(organization.find(billing).await?);
+                Ok(inbox::replay(billing, &caller, &events, reason).await.map(Applied::into_inner)?)
+            })
+            .await?;
+            output.show(
+                &format!("{count} events will be processed again by the workers.\n"),
+                || json!({ "events": count }),
+            )
+        }
+        StripeCommand::Events { organization, status, reason } => {
+            let filter = EventFilter { status, reason, customer: None };
+            list(config, &organization, &filter, output).await
+        }
+    }
+}
+
+async fn list(
+    config: &Config,
+    organization: &OrganizationFlag,
+    filter: &EventFilter,
+    output: Output,
+) -> Result<(), Failure> {
+    let all = with_billing(config, async |billing| {
+        let organization = organization.find(billing).await?;
+        let mut all: Vec<StripeEvent> = Vec::new();
+        loop {
+            let last = all.last().map(|event| event.event_id.clone());
+            let page = Page::new(last, Page::<String>::MOST);
+            let slice = inbox::events(billing, organization, &page, filter).await?;
+            // The bodies are long, and nobody reads them here.
+            all.extend(slice.items.into_iter().map(|event| StripeEvent { body: String::new(), ..event }));
+            if !slice.has_next {
+                return Ok(all);
+            }
+        }
+    })
+    .await?;
+    let mut table = Table::new(&["event", "type", "occurred", "status", "reason", "customer", ">tries", "detail"]);
+    for event in &all {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            event.event_id.clone(),
+            event.kind.clone(),
+            event.occurred_at.to_string(),
+            event.status.to_string(),
+            or_dash(event.reason.map(|reason| reason.to_string())),
+            or_dash(event.customer.clone()),
+            event.attempts.to_string(),
+            or_dash(event.detail.clone()),
+        ]);
+    }
+    output.show(&table.to_string(), || json!({ "events": all.iter().map(as_json).collect::<Vec<_>>() }))
+}
+
+fn as_json(event: &StripeEvent) -> serde_json::Value {
+    json!({
+        "event": event.event_id, "type": event.kind, "livemode": event.livemode, "occurredAt": event.occurred_at,
+        "receivedAt": event.received_at, "status": event.status, "reason": event.reason,
+        "customer": event.customer, "attempts": event.attempts, "detail": event.detail,
+        "processedAt": event.processed_at,
+    })
+}
