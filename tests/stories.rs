@@ -44,5 +44,7 @@ mod refusals;
 mod retail;
 #[path = "faults/runs.rs"]
 mod runs;
+#[path = "scenarios/stripe_ids.rs"]
+mod stripe_ids;
 #[path = "faults/walls.rs"]
 mod walls;

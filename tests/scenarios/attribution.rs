@@ -11,7 +11,7 @@ use billing::partners::{self, Partner, PartnerStatus};
 use billing::programs::enrollments::Enrollment;
 use billing::programs::terms::{SelfReferral, Terms, TouchSource};
 use billing::programs::{self, ProgramChange};
-use billing::{Error, Page, Refusal, catalog, subscriptions};
+use billing::{Error, Page, Refusal, subscriptions};
 use billing_primitives::{CustomerId, ProgramId};
 use serde_json::json;
 use tests::{App, date, dkk, plain_terms, story};
@@ -481,27 +481,5 @@ fn by_hand_needs_a_reason_and_is_appended() {
         // Nobody's by hand is decided, too.
         scheme.register(Registration { code: Some("partner-b".into()), ..somebody("C-1", &[]) }).await;
         assert_eq!(on("2026-06-01").await, None);
-    });
-}
-
-#[test]
-fn a_stripe_price_is_one_plan() {
-    story(async |app| {
-        let (pro, basic) = (app.plan("pro", Pricing::PerSeat).await, app.plan("basic", Pricing::Flat).await);
-        let set = async |plan: &catalog::Plan, ids: &[&str]| {
-            let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-            catalog::stripe_ids::set(&app.billing, &app.caller(), plan.id, &ids).await.map(|_| ())
-        };
-        set(&pro, &["price_1", "prod_1"]).await.unwrap();
-        assert!(
-            matches!(set(&basic, &["price_1"]).await, Err(Error::Refused(Refusal::StripeIdTaken { stripe_id })) if stripe_id == "price_1")
-        );
-        set(&pro, &["prod_1", "price_2"]).await.unwrap();
-        set(&basic, &["price_1"]).await.unwrap();
-        let known = catalog::stripe_ids::of_plans(&app.billing, app.organization, &[pro.id, basic.id]).await.unwrap();
-        let of = |plan: &catalog::Plan| {
-            known.iter().filter(|row| row.plan_id == plan.id).map(|row| row.stripe_id.as_str()).collect::<Vec<_>>()
-        };
-        assert_eq!((of(&pro), of(&basic)), (vec!["price_2", "prod_1"], vec!["price_1"]));
     });
 }

@@ -9,6 +9,8 @@ mod affiliate;
 mod app;
 mod cluster;
 pub mod desk;
+pub mod events;
+pub mod scheme;
 pub mod source;
 pub mod stub;
 

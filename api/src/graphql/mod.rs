@@ -8,9 +8,11 @@ mod applications;
 mod attribution;
 mod batch;
 mod catalog;
+mod claim_links;
 mod commission_statements;
 mod commissions;
 pub mod connection;
+mod conversions;
 mod credit_notes;
 mod customers;
 mod enrollments;
@@ -109,12 +111,14 @@ pub struct Mutation(
     payout_runs::PayoutRunMutation,
     commission_statements::CommissionStatementMutation,
     commissions::CommissionMutation,
+    conversions::ConversionMutation,
     stripe::StripeMutation,
     retail::RetailMutation,
     rates::RateMutation,
     api_keys::ApiKeyMutation,
     organization::OrganizationMutation,
     referrals::ReferralMutation,
+    claim_links::ClaimLinkMutation,
     attribution::AttributionMutation,
 );
 

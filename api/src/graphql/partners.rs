@@ -6,13 +6,14 @@ use billing::payouts::PayoutFilter;
 use billing::{Refusal, organizations, partners, vat};
 use billing_primitives::PartnerId;
 
+use super::claim_links::ClaimLink;
 use super::connection::{Connection, List};
 use super::enrollments::Enrollment;
 use super::loaders::{CodesOf, CreditBalancesOf, EnrollmentsOf, PayoutDetailsOf};
 use super::organization::TermsFrom;
 use super::payments::CreditBalance;
 use super::payouts::{self, Payout, PayoutDetails};
-use super::referrals::{ClaimLink, Lead, ReferralCode};
+use super::referrals::{Lead, ReferralCode};
 use super::scalars::{Currency, Date, DateTime};
 use super::scope::{Name, Scope, id, one_of};
 use crate::payloads;

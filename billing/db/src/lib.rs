@@ -8,6 +8,7 @@ pub mod embedded;
 mod error;
 mod idempotency;
 mod migrate;
+mod kept;
 mod pool;
 pub mod queue;
 #[rustfmt::skip]
@@ -18,6 +19,7 @@ mod start;
 pub use error::{Constraint, DbError, Fault};
 pub use idempotency::{Applied, IdempotencyKey, KeyError, RecordedAnswer};
 pub use migrate::{APP_ROLE, MigrateError, Migrations, migrate, revert_all};
+pub use kept::{Keep, Kept};
 pub use pool::{Conn, ConnectError, Db, Observer, Settings};
 pub use scoped::Work;
 pub use start::{DATABASE, Database, DatabaseSettings, OWNER_ROLE, StartError};

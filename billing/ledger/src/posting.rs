@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use billing_db::{Conn, DbError};
+use billing_db::{Conn, DbError, Keep};
 use billing_primitives::{Date, LedgerAccountId, LedgerTransactionId, Money, OrganizationId};
 use diesel::sql_types::{Array, BigInt, Date as SqlDate, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -123,6 +123,7 @@ async fn open_accounts(
     .bind::<Array<Text>, _>(kinds)
     .bind::<Array<Nullable<SqlUuid>>, _>(owners)
     .bind::<Array<Text>, _>(currencies)
+    .kept()
     .execute(conn)
     .await?;
     Ok(())
@@ -143,6 +144,7 @@ async fn insert_transactions(
     .bind::<Array<Text>, _>(&rows.kind)
     .bind::<Array<Text>, _>(&rows.source)
     .bind::<Array<SqlDate>, _>(&rows.occurred_on)
+    .kept()
     .execute(conn)
     .await?;
     DbError::expect_rows("ledger_transaction", rows.id.len(), written)
@@ -162,6 +164,7 @@ async fn insert_transfers(conn: &mut Conn, organization: OrganizationId, rows: &
     .bind::<Array<SqlUuid>, _>(&rows.credit)
     .bind::<Array<BigInt>, _>(&rows.amount)
     .bind::<Array<Text>, _>(&rows.currency)
+    .kept()
     .execute(conn)
     .await?;
     DbError::expect_rows("ledger_transfer", rows.transaction.len(), written)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::decide;
 use super::derive::{self, Cause};
-use super::rules::VersionFrom;
+use super::rules::{Standing, VersionFrom};
 use super::situation::{Access, Asked, Situation, Version};
 use super::store::rows;
 use crate::error::{Error, Refusal};
@@ -85,49 +85,59 @@ pub(crate) async fn enqueue(
     Ok(())
 }
 
-/// What a comparison of all customers found.
+/// As [`enqueue`], of every programme that a partner is in.
+///
+/// # Errors
+/// Faults of the database.
+pub(crate) async fn enqueue_of_partner(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partner: PartnerId,
+    cause: &str,
+) -> Result<(), Error> {
+    for program in rows::programs_of(conn, organization, partner).await? {
+        enqueue(conn, organization, program, cause).await?;
+    }
+    Ok(())
+}
+
+/// What a comparison of some customers found.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
     /// Customers whose commissions were derived.
     pub customers: usize,
     pub differences: Vec<String>,
+    /// The last of them; none when there are no more.
+    pub last: Option<CustomerId>,
 }
 
-/// Derives every customer that is or was credited to somebody and says where what is booked differs. Changes nothing.
+/// Derives the next customers that are or were credited to somebody and says where what is booked differs. Changes
+/// nothing.
 ///
 /// # Errors
 /// Faults of the database.
-pub(crate) async fn compare_all(
+pub(crate) async fn compare(
     conn: &mut Conn,
     billing: &Billing,
     organization: OrganizationId,
+    after: Option<CustomerId>,
 ) -> Result<Compared, Error> {
     let zone = organizations::current(conn, organization).await?.time_zone;
     let now = billing.clock.now(conn).await?;
-    let (mut after, mut compared) = (None, Compared::default());
-    loop {
-        let customers = rows::customers_of(conn, organization, None, after, CHUNK).await?;
-        let Some(last) = customers.last().copied() else { return Ok(compared) };
-        let asked = Asked { customers: &customers, ..Asked::default() };
-        let situation = Situation::load(conn, organization, zone.clone(), asked, Access::Look).await?;
-        let (plan, _) = derive::compare(&situation, organization, now)?;
-        compared.customers += customers.len();
-        compared.differences.extend(plan.differences().iter().map(|difference| {
-            let of = &difference.commission;
-            format!(
-                "{} of {} at level {} for {}: booked {} less {}, the facts say {} less {}",
-                of.id,
-                of.source_id,
-                of.level,
-                of.enrollment_id,
-                of.earned_minor,
-                of.reversed_minor,
-                difference.target.earned,
-                difference.target.reversed
-            )
-        }));
-        after = Some(last);
-    }
+    let customers = rows::customers_of(conn, organization, None, after, CHUNK).await?;
+    let asked = Asked { customers: &customers, ..Asked::default() };
+    let situation = Situation::load(conn, organization, zone, asked, Access::Look).await?;
+    let (plan, _) = derive::compare(&situation, organization, now)?;
+    let told = |difference: &derive::Difference| {
+        let of = &difference.commission;
+        let Standing { earned, reversed } = difference.target;
+        format!(
+            "{} of {} at level {} for {}: booked {} less {}, the facts say {earned} less {reversed}",
+            of.id, of.source_id, of.level, of.enrollment_id, of.earned_minor, of.reversed_minor
+        )
+    };
+    let differences = plan.differences().iter().map(told).collect();
+    Ok(Compared { customers: customers.len(), differences, last: customers.last().copied() })
 }
 
 /// What one partner would have earned, minor units of the programme's currency.

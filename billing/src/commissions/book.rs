@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use billing_db::{Conn, DbError};
+use billing_db::{Conn, DbError, Keep};
 use billing_ledger::Posting;
 use billing_primitives::{
     AttributionId, CommissionEntryId, CommissionId, Currency, CustomerId, Date, EnrollmentId, Money, OrganizationId,
@@ -258,6 +258,7 @@ async fn insert_entries(
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.currency).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.cause.as_str()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.trace.as_str()).collect::<Vec<_>>())
+    .kept()
     .execute(conn)
     .await?;
     Ok(DbError::expect_rows("commission_entry", steps.len(), written)?)
@@ -286,6 +287,7 @@ async fn move_buckets(
     .bind::<Array<BigInt>, _>(column(|moved| moved.change.payable))
     .bind::<Array<BigInt>, _>(column(|moved| moved.change.taken))
     .bind::<Array<BigInt>, _>(column(|moved| moved.change.owed))
+    .kept()
     .execute(conn)
     .await?;
     Ok(DbError::expect_rows("commission", sums.len(), written)?)

@@ -194,21 +194,21 @@ fn reversed(commission: &Commission) -> Explanation {
     let mut gone = Explanation::new("gone of the base", Some(told(commission, &reversal["part"])))
         .formula("returned + cancelled inside the window + taken back by hand, at most the base")
         .rule(&["R7"]);
-    for (name, ids) in [("refunds", "refunds"), ("disputes", "disputes"), ("creditNotes", "creditNotes")] {
-        if basis[ids].as_array().is_some_and(|ids| !ids.is_empty()) {
-            gone = gone.input(name, list(&basis[ids]));
+    for name in ["refunds", "disputes", "creditNotes"] {
+        if basis[name].as_array().is_some_and(|ids| !ids.is_empty()) {
+            gone = gone.input(name, list(&basis[name]));
         }
     }
     if basis["reversal"].is_object() {
         let figures = &basis["reversal"];
         gone = gone.part(
             Explanation::new("returned", Some(told(commission, &basis["reversed"])))
-                .formula("N + (base - N) × min(P - Q, X) / (P - Q), rounded once")
+                .formula("creditedNet + round((base - creditedNet) × returned / (paid - creditedCash)), all of it when as much is gone as was paid")
                 .rule(&["R1", "R7"])
-                .input("N: net named by credit notes", told(commission, &figures["credited_net"]))
-                .input("Q: money these returned", told(commission, &figures["credited_cash"]))
-                .input("X: money returned otherwise", told(commission, &figures["returned"]))
-                .input("P: paid", told(commission, &figures["paid"])),
+                .input("creditedNet", told(commission, &figures["credited_net"]))
+                .input("creditedCash", told(commission, &figures["credited_cash"]))
+                .input("returned", told(commission, &figures["returned"]))
+                .input("paid", told(commission, &figures["paid"])),
         );
     }
     if basis["cancelled"].as_i64().is_some_and(|minor| minor != 0) {

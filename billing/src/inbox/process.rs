@@ -48,46 +48,74 @@ impl Ending {
 /// # Errors
 /// Faults of the database that may pass; everything else parks the event.
 pub async fn process(billing: &Billing, organization: OrganizationId, event_id: &str) -> Result<Processed, Error> {
-    let ids = [event_id.to_owned()];
-    let found = super::events_by_ids(billing, organization, &ids).await?.into_iter().next();
-    let Some(event) = found.filter(|event| event.status != EventStatus::Processed) else { return Ok(Processed::Done) };
-    let seller = organizations::get(billing, organization).await?;
-    if event.livemode != (seller.mode == Mode::Live) {
-        return end(billing, &seller, &event, Ending::parked(EventReason::LivemodeMismatch, "")).await;
-    }
-    let news = Envelope::parse(event.body.as_bytes()).and_then(|envelope| envelope.news());
-    let news = match news {
-        Ok(news) => news,
-        Err(error) => {
-            return end(billing, &seller, &event, Ending::parked(EventReason::Unreadable, error.to_string())).await;
-        }
+    let read = async |conn: &mut Conn| prepare(conn, organization, event_id).await;
+    let Some(Prepared { event, seller, read }) = billing.db.read(organization, read).await? else {
+        return Ok(Processed::Done);
     };
-    let unanswered = match look_up(billing, &seller, &news).await? {
-        Ok(Asking { facts, unanswered }) => {
-            let facts = newest(news.facts, facts, event.occurred_at);
-            let work = async |conn: &mut Conn| apply(conn, billing, &seller, &event, &facts, unanswered).await;
-            return match billing.db.scoped(organization, work).await {
+    let (news, questions) = match read {
+        Ok(read) => read,
+        Err(ending) => return end(billing, &seller, &event, ending).await,
+    };
+    match ask(billing, &questions).await {
+        Ok(answers) => {
+            let facts = newest(news.facts, answers, event.occurred_at);
+            let work = async |conn: &mut Conn| {
+                apply(conn, billing, &seller, &event, &facts, questions.unanswered).await
+            };
+            match billing.db.scoped(organization, work).await {
                 Ok(()) => Ok(Processed::Done),
                 Err(Error::Db(error)) if error.is_passing() => Err(error.into()),
                 Err(error) => {
                     tracing::error!(event = event.event_id, %error, "the event is parked");
                     end(billing, &seller, &event, Ending::parked(EventReason::Failed, error.to_string())).await
                 }
-            };
+            }
         }
-        Err(error) => error,
-    };
-    match unanswered {
-        StripeError::Passing(detail) if event.attempts + 1 < ATTEMPTS => {
-            let work =
-                async |conn: &mut Conn| Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?);
-            billing.db.scoped(organization, work).await?;
+        Err(StripeError::Passing(detail)) if event.attempts + 1 < ATTEMPTS => {
+            let note = async |conn: &mut Conn| {
+                Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?)
+            };
+            billing.db.scoped(organization, note).await?;
             Ok(Processed::Later(detail))
         }
-        StripeError::Passing(detail) | StripeError::Refused(detail) => {
+        Err(StripeError::Passing(detail) | StripeError::Refused(detail)) => {
             end(billing, &seller, &event, Ending::parked(EventReason::LookupFailed, detail)).await
         }
     }
+}
+
+/// An event that is to be processed, as far as it can be understood.
+struct Prepared {
+    event: StripeEvent,
+    seller: Organization,
+    read: Result<(News, Questions), Ending>,
+}
+
+/// What Stripe has to be asked.
+struct Questions {
+    api_key: Option<String>,
+    lookups: Vec<Lookup>,
+    /// No key is set, and something should have been asked.
+    unanswered: bool,
+}
+
+/// None for an event that is done, or not there.
+async fn prepare(conn: &mut Conn, organization: OrganizationId, event_id: &str) -> Result<Option<Prepared>, Error> {
+    let found = store::events_by_ids(conn, organization, &[event_id.to_owned()]).await?.pop();
+    let Some(event) = found.filter(|event| event.status != EventStatus::Processed) else { return Ok(None) };
+    let seller = organizations::current(conn, organization).await?;
+    let read = if event.livemode == (seller.mode == Mode::Live) {
+        match Envelope::parse(event.body.as_bytes()).and_then(|envelope| envelope.news()) {
+            Ok(news) => {
+                let questions = questions(conn, organization, &news).await?;
+                Ok((news, questions))
+            }
+            Err(error) => Err(Ending::parked(EventReason::Unreadable, error.to_string())),
+        }
+    } else {
+        Err(Ending::parked(EventReason::LivemodeMismatch, ""))
+    };
+    Ok(Some(Prepared { event, seller, read }))
 }
 
 async fn end(
@@ -118,31 +146,21 @@ async fn write_ending(
     Ok(store::end_event(conn, organization, &event.event_id, &ending).await?)
 }
 
-/// What Stripe answered.
-struct Asking {
-    facts: Vec<Fact>,
-    /// No key is set, and something should have been asked.
-    unanswered: bool,
-}
-
-/// Asks Stripe what the event does not say, before any transaction begins.
-async fn look_up(billing: &Billing, seller: &Organization, news: &News) -> Result<Result<Asking, StripeError>, Error> {
+/// What the event does not say, and nothing stored does.
+async fn questions(conn: &mut Conn, organization: OrganizationId, news: &News) -> Result<Questions, Error> {
     if news.lookups.is_empty() {
-        return Ok(Ok(Asking { facts: Vec::new(), unanswered: false }));
+        return Ok(Questions { api_key: None, lookups: Vec::new(), unanswered: false });
+    }
+    let api_key = store::account(conn, organization).await?;
+    if api_key.is_none() {
+        let unanswered = news.lookups.iter().any(|lookup| !may_be_told(lookup));
+        return Ok(Questions { api_key, lookups: Vec::new(), unanswered });
     }
     let intents: Vec<String> = news.lookups.iter().filter_map(intent).collect();
-    let work = async |conn: &mut Conn| {
-        let linked = store::linked_intents(conn, seller.id, &intents).await?;
-        Ok::<_, Error>((linked, store::account(conn, seller.id).await?))
-    };
-    let (linked, api_key) = billing.db.read(seller.id, work).await?;
-    let needed = news.lookups.iter().filter(|lookup| intent(lookup).is_none_or(|intent| !linked.contains(&intent)));
-    let needed: Vec<&Lookup> = needed.collect();
-    let Some(api_key) = api_key else {
-        let unanswered = needed.iter().any(|lookup| !may_be_told(lookup));
-        return Ok(Ok(Asking { facts: Vec::new(), unanswered }));
-    };
-    Ok(fetch(billing, &api_key, &needed).await.map(|facts| Asking { facts, unanswered: false }))
+    let linked = store::linked_intents(conn, organization, &intents).await?;
+    let needed = |lookup: &&Lookup| intent(lookup).is_none_or(|intent| !linked.contains(&intent));
+    let lookups = news.lookups.iter().filter(needed).cloned().collect();
+    Ok(Questions { api_key, lookups, unanswered: false })
 }
 
 fn intent(lookup: &Lookup) -> Option<String> {
@@ -157,10 +175,14 @@ fn may_be_told(lookup: &Lookup) -> bool {
     matches!(lookup, Lookup::PaymentsOfIntent(_) | Lookup::PaymentsOfInvoice(_))
 }
 
-async fn fetch(billing: &Billing, api_key: &str, needed: &[&Lookup]) -> Result<Vec<Fact>, StripeError> {
+/// Asks Stripe, before any transaction begins.
+async fn ask(billing: &Billing, questions: &Questions) -> Result<Vec<Fact>, StripeError> {
+    let Some(api_key) = questions.api_key.as_ref().filter(|_| !questions.lookups.is_empty()) else {
+        return Ok(Vec::new());
+    };
     let client = StripeClient::new(api_key, billing.stripe_base.as_deref())?;
     let mut facts = Vec::new();
-    for lookup in needed {
+    for lookup in &questions.lookups {
         match client.fetch(lookup).await {
             Ok(found) => facts.extend(found),
             // Only a flag hangs on it: that the invoice was paid outside Stripe.

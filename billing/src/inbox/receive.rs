@@ -48,21 +48,21 @@ impl From<Error> for Rejected {
 /// [`Rejected`].
 pub async fn receive(billing: &Billing, endpoint: &str, header: &str, body: &[u8]) -> Result<Received, Rejected> {
     let (organization, id) = find(billing, endpoint).await?;
-    let known = billing
-        .db
-        .read(organization, async |conn| {
-            let now = billing.clock.now(conn).await?;
-            Ok::<_, Error>((store::secrets(conn, organization, id).await?, now))
-        })
-        .await?;
-    let (Some((secrets, mode)), now) = known else { return Err(Rejected::Unknown) };
-    if let Err(error) = verify(header, body, &secrets, now.microseconds() / 1_000_000, TOLERANCE) {
-        count_rejected(billing, organization, id).await?;
-        return Err(Rejected::Signature(error));
+    let work = async |conn: &mut Conn| {
+        let now = billing.clock.now(conn).await?;
+        let Some((secrets, mode)) = store::secrets(conn, organization, id).await? else { return Ok(None) };
+        if let Err(error) = verify(header, body, &secrets, now.microseconds() / 1_000_000, TOLERANCE) {
+            store::count_rejected(conn, organization, id).await?;
+            return Ok(Some(Err(error)));
+        }
+        keep(conn, organization, &new_event(id, body, mode, now)).await.map(|stored| Some(Ok(stored)))
+    };
+    match billing.db.scoped(organization, work).await? {
+        None => Err(Rejected::Unknown),
+        Some(Err(error)) => Err(Rejected::Signature(error)),
+        Some(Ok(true)) => Ok(Received::Now),
+        Some(Ok(false)) => Ok(Received::Before),
     }
-    let event = new_event(id, body, mode, now);
-    let stored = billing.db.scoped(organization, async |conn| keep(conn, organization, &event).await).await?;
-    Ok(if stored { Received::Now } else { Received::Before })
 }
 
 /// Counts a request that was turned away before its signature could be looked at, such as one that is too large.
@@ -71,11 +71,8 @@ pub async fn receive(billing: &Billing, endpoint: &str, header: &str, body: &[u8
 /// [`Rejected::Unknown`], [`Rejected::Fault`].
 pub async fn reject(billing: &Billing, endpoint: &str) -> Result<(), Rejected> {
     let (organization, id) = find(billing, endpoint).await?;
-    Ok(count_rejected(billing, organization, id).await?)
-}
-
-async fn count_rejected(billing: &Billing, organization: OrganizationId, id: StripeEndpointId) -> Result<(), Error> {
-    billing.db.scoped(organization, async |conn| Ok(store::count_rejected(conn, organization, id).await?)).await
+    let work = async |conn: &mut Conn| Ok::<_, Error>(store::count_rejected(conn, organization, id).await?);
+    Ok(billing.db.scoped(organization, work).await?)
 }
 
 async fn find(billing: &Billing, endpoint: &str) -> Result<(OrganizationId, StripeEndpointId), Rejected> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use billing_db::schema::{stripe_account, stripe_endpoint, stripe_event};
-use billing_db::{Conn, DbError};
+use billing_db::{Conn, DbError, Keep};
 use billing_primitives::{CustomerId, Date, OrganizationId, StripeEndpointId, TimeZone, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Date as SqlDate, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid};
@@ -292,6 +292,7 @@ pub async fn reopen_of_customers(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(customers)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.found).collect())
@@ -376,6 +377,7 @@ pub async fn write_stamped(
     .bind::<Array<Nullable<Timestamptz>>, _>(earning.iter().map(|(paid_at, _)| *paid_at).collect::<Vec<_>>())
     .bind::<Array<Nullable<SqlDate>>, _>(earning.iter().map(|(_, from)| *from).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(bodies)
+    .kept()
     .execute(conn)
     .await
     .map_err(DbError::from)?;
@@ -400,6 +402,7 @@ pub async fn linked_intents(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(intents)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.found).collect())
@@ -422,6 +425,7 @@ pub async fn invoices_paid_by(
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(intents)
     .bind::<Array<Text>, _>(charges)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.found).collect())
@@ -446,6 +450,7 @@ pub async fn customers(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe_ids)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.stripe_customer_id, row.id)).collect())
@@ -474,6 +479,7 @@ pub async fn map_customers(
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe)
     .bind::<Array<Text>, _>(external)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.id).collect())

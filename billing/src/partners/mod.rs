@@ -9,6 +9,7 @@ use diesel::prelude::*;
 
 use crate::attribution::codes;
 use crate::caller::Caller;
+use crate::commissions::again;
 use crate::error::{Error, Refusal};
 use crate::organizations::TermsFrom;
 use crate::page::{Page, Slice};
@@ -155,6 +156,8 @@ pub(crate) async fn change(
     if after.parent_partner_id != before.parent_partner_id {
         let zone = organizations::current(conn, caller.organization).await?.time_zone;
         store::note_parent(conn, &after, now.date_in(&zone), now).await?;
+        // What was paid today climbs another chain now.
+        again::enqueue_of_partner(conn, caller.organization, id, "partner.update").await?;
     }
     audit::record(conn, caller, now, "partner.update", id, serde_json::json!({ "before": before, "after": after }))
         .await?;
@@ -234,6 +237,9 @@ pub async fn set_status(
         }
         if after != before {
             store::update(conn, &after).await?;
+            if after.terminated_from != before.terminated_from {
+                again::enqueue_of_partner(conn, caller.organization, id, "partner.set_status").await?;
+            }
             let details = serde_json::json!({ "status": after.status, "from": after.terminated_from });
             audit::record(conn, caller, now, "partner.set_status", id, details).await?;
         }

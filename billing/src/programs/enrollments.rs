@@ -12,6 +12,7 @@ use serde_json::json;
 use super::terms::{Overrides, SettlementMode};
 use super::{Program, lock as lock_program, rules, store, versions};
 use crate::caller::Caller;
+use crate::commissions::again;
 use crate::error::{Error, Refusal};
 use crate::page::{Page, Slice};
 use crate::partners::{self, PartnerStatus};
@@ -125,6 +126,8 @@ pub(crate) async fn add(
         created_at: now,
     };
     store::insert_terms(conn, &terms).await?;
+    // As a parent it may earn on what was paid already.
+    again::enqueue(conn, organization, program.id, &enrollment.id.to_string()).await?;
     let details = json!({ "enrollment": enrollment, "terms": terms });
     audit::record(conn, caller, now, "enrollment.create", enrollment.id, details).await?;
     Ok(enrollment)

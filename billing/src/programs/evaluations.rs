@@ -16,6 +16,7 @@ use super::terms::ProgramTier;
 use super::versions::{ProgramVersion, published_of};
 use super::{Program, rules, store};
 use crate::bulk::{by, distinct, group};
+use crate::commissions::again;
 use crate::error::Error;
 use crate::page::{Page, Slice};
 use crate::{Billing, organizations};
@@ -159,6 +160,11 @@ async fn evaluate_chunk(
     });
     let rows: Vec<EnrollmentEvaluation> = rows.collect();
     let written = store::insert_evaluations(conn, &rows).await?;
+    // A job that comes late finds what was paid meanwhile at the lowest tier.
+    let begun = zone.start_of(month.first())?;
+    for program in store::earning_since(conn, organization, &ids, begun).await? {
+        again::enqueue(conn, organization, program, &format!("evaluation {month}")).await?;
+    }
     Ok(Chunk { written, last })
 }
 

@@ -15,6 +15,7 @@ use super::rules;
 use super::terms::{Overrides, PlanRule, Terms};
 use super::{Program, lock, store};
 use crate::caller::Caller;
+use crate::commissions::again;
 use crate::error::{Error, Refusal};
 use crate::{Applied, Billing, audit, catalog, organizations};
 
@@ -145,6 +146,9 @@ pub async fn publish(
             ..draft
         };
         store::publish(conn, &version).await?;
+        if effective_from <= today {
+            again::enqueue(conn, organization, program.id, &version.id.to_string()).await?;
+        }
         audit::record(conn, caller, now, "program_version.publish", version.id, json!(version)).await?;
         Ok(version)
     };

@@ -13,6 +13,7 @@ use billing_ledger::ChainReport;
 use billing_primitives::{OrganizationId, PartnerId};
 use serde::{Deserialize, Serialize};
 
+use crate::commissions::again;
 use crate::error::Error;
 use crate::{Billing, organizations, payments};
 
@@ -91,8 +92,24 @@ pub async fn verify(billing: &Billing, organization: OrganizationId) -> Result<R
     }
     let mut checks = books;
     checks.extend(db.read(organization, async |conn| commissions::checks(conn, organization).await).await?);
-    checks.extend([numbers, totals, tiers, used]);
+    checks.extend([accruals(billing, organization).await?, numbers, totals, tiers, used]);
     Ok(Report { checks, unsealed })
+}
+
+/// Derives the commissions of every customer again from the stored facts.
+async fn accruals(billing: &Billing, organization: OrganizationId) -> Result<Check, Error> {
+    let mut check = Check::new("commissions follow from the facts of their customers");
+    let mut after = None;
+    loop {
+        let chunk = async |conn: &mut Conn| again::compare(conn, billing, organization, after).await;
+        let compared = billing.db.patient().read(organization, chunk).await?;
+        check.count(compared.customers);
+        check.differences.extend(compared.differences);
+        match compared.last {
+            Some(last) => after = Some(last),
+            None => return Ok(check),
+        }
+    }
 }
 
 async fn partner_checks(

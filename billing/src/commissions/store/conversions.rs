@@ -1,6 +1,6 @@
 //! SQL: who converted.
 
-use billing_db::Conn;
+use billing_db::{Conn, Keep};
 use billing_db::schema::conversion;
 use billing_primitives::{CustomerId, OrganizationId, Timestamp};
 use diesel::prelude::*;
@@ -37,6 +37,7 @@ pub async fn put(
     .bind::<Text, _>(new.cause)
     .bind::<Text, _>(actor)
     .bind::<Timestamptz, _>(now)
+    .kept()
     .execute(conn)
     .await?;
     Ok(written == 1)

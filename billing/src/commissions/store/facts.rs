@@ -1,6 +1,6 @@
 //! SQL: what Stripe said about the invoices and customers that are derived.
 
-use billing_db::{Conn, DbError};
+use billing_db::{Conn, DbError, Keep};
 use billing_primitives::{CustomerId, Date, OrganizationId, PartnerId, PlanId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Date as SqlDate, Nullable, Text, Timestamptz, Uuid};
@@ -34,6 +34,7 @@ pub async fn customers(
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(ids)
     .bind::<Array<Text>, _>(invoices)
+    .kept()
     .load(conn)
     .await
 }
@@ -54,6 +55,7 @@ pub async fn lock_customers(
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(ids)
     .bind::<Array<Text>, _>(invoices)
+    .kept()
     .load(conn)
     .await
 }
@@ -96,6 +98,7 @@ pub async fn around_invoices(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(invoices)
+    .kept()
     .load(conn)
     .await?;
     parsed(rows)
@@ -113,6 +116,7 @@ pub async fn subscriptions(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe_customers)
+    .kept()
     .load(conn)
     .await?;
     let subscription = |fact| match fact {
@@ -151,6 +155,7 @@ pub async fn paid_invoices(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe_customers)
+    .kept()
     .load(conn)
     .await
 }
@@ -173,6 +178,7 @@ pub async fn invoices_of(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe_customers)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.stripe_id).collect())
@@ -197,6 +203,7 @@ pub async fn plan_refs(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(stripe_ids)
+    .kept()
     .load(conn)
     .await
 }
@@ -230,6 +237,7 @@ pub async fn by_hand(conn: &mut Conn, organization: OrganizationId, source_ids: 
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Text>, _>(source_ids)
+    .kept()
     .load(conn)
     .await
 }
@@ -260,6 +268,7 @@ pub async fn conversions(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(customers)
+    .kept()
     .load(conn)
     .await
 }
@@ -287,6 +296,7 @@ pub async fn owners(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(customers)
+    .kept()
     .load(conn)
     .await
 }

@@ -1,6 +1,6 @@
 //! SQL: commissions for readers.
 
-use billing_db::Conn;
+use billing_db::{Conn, Keep};
 use billing_db::schema::{commission, commission_entry};
 use billing_primitives::{CommissionEntryId, CommissionId, OrganizationId};
 use diesel::prelude::*;
@@ -103,6 +103,7 @@ pub async fn in_payouts(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(commissions)
+    .kept()
     .load(conn)
     .await?;
     let row = |row: Amount| InPayout { commission_id: row.commission_id, amount_minor: row.amount_minor };
@@ -134,6 +135,7 @@ pub async fn source_events(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(commissions)
+    .kept()
     .load(conn)
     .await?;
     let row = |row: Told| SourceEvent { commission_id: row.commission_id, event_id: row.event_id };

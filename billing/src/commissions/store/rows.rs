@@ -1,8 +1,8 @@
 //! SQL: commissions as they are booked.
 
-use billing_db::schema::{commission, commission_statement_entry};
-use billing_db::{Conn, DbError};
-use billing_primitives::{CommissionId, CustomerId, OrganizationId, ProgramId};
+use billing_db::schema::{commission, commission_statement_entry, enrollment};
+use billing_db::{Conn, DbError, Keep};
+use billing_primitives::{CommissionId, CustomerId, OrganizationId, PartnerId, ProgramId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
@@ -75,6 +75,7 @@ pub async fn open(conn: &mut Conn, organization: OrganizationId, rows: &[Commiss
     .bind::<Array<Bool>, _>(column!(on_hold))
     .bind::<Array<Text>, _>(traces)
     .bind::<Array<Timestamptz>, _>(column!(created_at))
+    .kept()
     .execute(conn)
     .await?;
     DbError::expect_rows("commission", rows.len(), written)
@@ -108,6 +109,7 @@ pub async fn restate(conn: &mut Conn, organization: OrganizationId, rows: &[Comm
     .bind::<Array<Timestamptz>, _>(column!(payable_at))
     .bind::<Array<Bool>, _>(column!(on_hold))
     .bind::<Array<Text>, _>(traces)
+    .kept()
     .execute(conn)
     .await?;
     DbError::expect_rows("commission", rows.len(), written)
@@ -137,7 +139,22 @@ pub async fn customers_of(
     .bind::<Nullable<Uuid>, _>(program)
     .bind::<Nullable<Uuid>, _>(after)
     .bind::<BigInt, _>(limit)
+    .kept()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.customer_id).collect())
+}
+
+pub async fn programs_of(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    partner: PartnerId,
+) -> QueryResult<Vec<ProgramId>> {
+    enrollment::table
+        .filter(enrollment::organization_id.eq(organization))
+        .filter(enrollment::partner_id.eq(partner))
+        .order(enrollment::program_id)
+        .select(enrollment::program_id)
+        .load(conn)
+        .await
 }

@@ -1,6 +1,6 @@
 //! SQL: who earns on a customer, and by which terms.
 
-use billing_db::Conn;
+use billing_db::{Conn, Keep};
 use billing_primitives::{
     AttributionId, Currency, CustomerId, Date, EnrollmentId, OrganizationId, PartnerId, ProgramId, ProgramVersionId,
 };
@@ -44,6 +44,7 @@ pub async fn attributions(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(customers)
+    .kept()
     .load(conn)
     .await
 }
@@ -113,6 +114,7 @@ pub async fn chains(
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(enrollments)
     .bind::<Array<SqlDate>, _>(days)
+    .kept()
     .load(conn)
     .await
 }
@@ -145,6 +147,7 @@ pub async fn versions(
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(programs)
+    .kept()
     .load(conn)
     .await
 }
@@ -185,6 +188,7 @@ pub async fn list_prices(
     .bind::<Array<Uuid>, _>(plans)
     .bind::<Array<Text>, _>(currencies)
     .bind::<Array<SqlDate>, _>(days)
+    .kept()
     .load(conn)
     .await
 }

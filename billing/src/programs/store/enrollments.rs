@@ -165,3 +165,20 @@ pub async fn last_earned(
         .first(conn)
         .await
 }
+
+/// The programmes of those of these enrollments that earned something since an instant.
+pub async fn earning_since(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    ids: &[EnrollmentId],
+    since: Timestamp,
+) -> QueryResult<Vec<ProgramId>> {
+    commission::table
+        .filter(commission::organization_id.eq(organization))
+        .filter(commission::enrollment_id.eq_any(ids))
+        .filter(commission::earned_at.ge(since))
+        .select(commission::program_id)
+        .distinct()
+        .load(conn)
+        .await
+}
