@@ -1,14 +1,14 @@
 # What people do with this repository. The same in plain cargo stands in README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare demo test golden bench schema fmt lint
+.PHONY: help prepare demo test golden scenarios bench schema fmt lint
 
 # A Rust that was installed a moment ago is not on everybody's PATH yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 prepare: ## Install what is missing (PostgreSQL, a linker)
 	@.ci/prepare
@@ -26,8 +26,11 @@ test: prepare ## Run all tests
 golden: prepare ## Run the golden cases alone (AVANCE_GOLDEN_DIR names another folder)
 	@cargo test --quiet --workspace --test golden
 
-bench: prepare ## Measure a large month beside PostgreSQL's own floor
-	@cargo bench --workspace --bench wholesale_month
+scenarios: prepare ## Run the Stripe scenarios alone (AVANCE_STRIPE_DIR names another folder)
+	@cargo test --quiet --workspace --test scenarios
+
+bench: prepare ## Measure a large month and a year of events beside PostgreSQL's own floor
+	@cargo bench --workspace --bench wholesale_month --bench commissions
 
 schema: ## Write schema.graphql from the code
 	@cargo run --quiet --bin avance -- schema > schema.graphql.new

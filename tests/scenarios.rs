@@ -235,7 +235,8 @@ impl Trial<'_> {
             let id = &events[seq - 1]["id"];
             let found: Vec<_> = stored.iter().filter(|event| *id == event.event_id).collect();
             let listed = found.first().and_then(|event| event.reason).map(|reason| reason.to_string());
-            let is_so = if reason == "DUPLICATE_EVENT" { found.len() == 1 } else { listed.as_deref() == Some(&*reason) };
+            let is_so =
+                if reason == "DUPLICATE_EVENT" { found.len() == 1 } else { listed.as_deref() == Some(&*reason) };
             if !is_so {
                 failures.push(format!("delivery {seq} is listed as {listed:?}, not as {reason}"));
             }
@@ -250,8 +251,7 @@ impl Trial<'_> {
             let number = usize::try_from(seed).expect("a number");
             self.customer(&app, enrollment, Some(number)).await;
             let mut random = StdRng::seed_from_u64(seed);
-            let mut events: Vec<Value> =
-                self.of.events().into_iter().map(|event| copy_of(event, number)).collect();
+            let mut events: Vec<Value> = self.of.events().into_iter().map(|event| copy_of(event, number)).collect();
             let again: Vec<Value> = events.iter().filter(|_| random.random_bool(0.3)).cloned().collect();
             events.extend(again);
             events.shuffle(&mut random);

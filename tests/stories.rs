@@ -8,6 +8,10 @@ mod attribution;
 mod cash;
 #[path = "graphql/client.rs"]
 mod client;
+#[path = "scenarios/commission_rules.rs"]
+mod commission_rules;
+#[path = "scenarios/commissions.rs"]
+mod commissions;
 #[path = "scenarios/corrections.rs"]
 mod corrections;
 #[path = "scenarios/example.rs"]
@@ -24,10 +28,10 @@ mod graphql_idempotency;
 mod graphql_invoicing;
 #[path = "graphql/isolation.rs"]
 mod graphql_isolation;
-#[path = "graphql/webhooks.rs"]
-mod graphql_webhooks;
 #[path = "graphql/public.rs"]
 mod graphql_public;
+#[path = "graphql/webhooks.rs"]
+mod graphql_webhooks;
 #[path = "scenarios/import.rs"]
 mod import;
 #[path = "faults/life.rs"]
@@ -38,12 +42,16 @@ mod payouts;
 mod preview;
 #[path = "scenarios/programs.rs"]
 mod programs;
+#[path = "faults/referrals.rs"]
+mod referrals;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
 #[path = "scenarios/retail.rs"]
 mod retail;
 #[path = "faults/runs.rs"]
 mod runs;
+#[path = "scenarios/simulation.rs"]
+mod simulation;
 #[path = "scenarios/stripe_ids.rs"]
 mod stripe_ids;
 #[path = "faults/walls.rs"]

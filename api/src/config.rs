@@ -20,7 +20,7 @@ const PREFIX: &str = "AVANCE_";
 const FILE: &str = "avance.toml";
 
 /// Variables of the project that are no keys.
-const OTHER_VARIABLES: [&str; 3] = ["AVANCE_CONFIG", "AVANCE_GOLDEN_DIR", "AVANCE_POSTGRES_BIN"];
+const OTHER_VARIABLES: [&str; 4] = ["AVANCE_CONFIG", "AVANCE_GOLDEN_DIR", "AVANCE_POSTGRES_BIN", "AVANCE_STRIPE_DIR"];
 
 /// Beginnings of variables that only the project's own tests and measurements read.
 const OTHER_PREFIXES: [&str; 2] = ["AVANCE_TEST_", "AVANCE_BENCH_"];

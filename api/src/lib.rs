@@ -11,5 +11,5 @@ pub mod config;
 pub mod graphql;
 mod public;
 pub mod server;
-pub mod webhooks;
 mod throttle;
+pub mod webhooks;

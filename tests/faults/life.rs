@@ -14,6 +14,8 @@ use billing::{Caller, IdempotencyKey, Page};
 use billing_primitives::{Currency, Money};
 use tests::{App, date, dkk, month};
 
+use crate::referrals::{referral_readings, referrals};
+
 /// Two months finalized, the third drafted; corrected, paid, overpaid, bounced, credited, sealed.
 pub async fn everything(app: &App) {
     let subscription = beginnings(app).await;
@@ -37,6 +39,7 @@ pub async fn everything(app: &App) {
     app.on("2026-04-10").run("2026-03", Drafts).await;
     // Left for the next run.
     app.seats("more", &subscription, "2026-02-20", Seats::Delta(1)).await;
+    referrals(app).await;
     app.verify().await;
 }
 
@@ -114,4 +117,5 @@ pub async fn readings(app: &App) {
     payments::credit_balances_of(billing, organization, &[partner]).await.expect("balances");
     billing::invoicing::vat_of(billing, organization, &invoices).await.expect("VAT");
     billing::organizations::get(billing, organization).await.expect("the organization");
+    referral_readings(app).await;
 }

@@ -2,8 +2,8 @@
 //! has one ending, worked out by hand, and leaves books that verify.
 
 use billing::attribution::{self, ByHand};
-use billing::commissions::{EntryKind, by_hand, SourceKey};
 use billing::commissions::by_hand::NewReversal;
+use billing::commissions::{EntryKind, SourceKey, by_hand};
 use billing::customers::{self, CustomerProfile};
 use billing::inbox::{self, EventReason, Processed};
 use billing::partners::{self, PartnerStatus};
@@ -40,8 +40,16 @@ fn twenty_percent_for_a_year_and_ten_for_life() {
             (period, Bill::of("cus_C", period, period).line(line))
         };
         let first_year = [
-            "2026-01-31", "2026-02-28", "2026-03-31", "2026-06-30", "2026-07-31", "2026-08-31", "2026-09-30",
-            "2026-10-31", "2026-11-30", "2026-12-31",
+            "2026-01-31",
+            "2026-02-28",
+            "2026-03-31",
+            "2026-06-30",
+            "2026-07-31",
+            "2026-08-31",
+            "2026-09-30",
+            "2026-10-31",
+            "2026-11-30",
+            "2026-12-31",
         ];
         for (on, bill) in first_year.map(month) {
             scheme.tell(on, bill.events()).await;
@@ -62,6 +70,12 @@ fn twenty_percent_for_a_year_and_ten_for_life() {
         let moved = [(EntryKind::Accrual, 1_999), (EntryKind::Accrual, -999)];
         assert_eq!(steps(&scheme, &partner, "in_2026-12-31").await, moved);
         assert_eq!(scheme.amounts(&partner).await, [10 * 1_999 + 3 * 1_000, 0, 0, 0, 0]);
+        // And so does the month before that one, though it is paid last of all.
+        let line = Line::period(9_995, "2025-11-30", "2025-12-31");
+        scheme.tell("2027-03-11", Bill::of("cus_C", "last", "2027-03-11").line(line).events()).await;
+        assert_eq!(scheme.shares(&partner, "in_last").await, [share(1, 1_999, 0)]);
+        assert_eq!(scheme.shares(&partner, "in_2026-11-30").await, [share(1, 1_000, 0)], "month 13 now");
+        assert_eq!(scheme.amounts(&partner).await, [10 * 1_999 + 4 * 1_000, 0, 0, 0, 0]);
         app.verify().await;
     });
 }
@@ -140,7 +154,9 @@ fn three_levels_are_taken_back_to_the_last_cent() {
         }
         scheme.tell("2026-01-15", [refunded("1", "1", noon("2026-01-15"), 5_000)]).await;
         // 50 / 123.45 of each: 10.0000, 1.0004 and 0.5022.
-        for (member, level, earned, reversed) in [(&partner, 1, 2_469, 1_000), (&middle, 2, 247, 100), (&top, 3, 124, 50)] {
+        for (member, level, earned, reversed) in
+            [(&partner, 1, 2_469, 1_000), (&middle, 2, 247, 100), (&top, 3, 124, 50)]
+        {
             assert_eq!(scheme.shares(member, "in_1").await, [share(level, earned, reversed)]);
         }
         scheme.tell("2026-02-15", [refunded("1", "2", noon("2026-02-15"), 7_345)]).await;
@@ -277,17 +293,13 @@ fn an_unknown_customer_earns_once_it_is_known() {
             customer
         };
         let (by_hand, by_metadata) = (credited("hand").await, credited("metadata").await);
-        let bills = [
-            Bill::month("cus_1", "1", "2026-01-10", 10_000),
-            Bill::month("cus_2", "2", "2026-01-10", 20_000),
-        ];
+        let bills = [Bill::month("cus_1", "1", "2026-01-10", 10_000), Bill::month("cus_2", "2", "2026-01-10", 20_000)];
         for bill in &bills {
             scheme.tell("2026-01-10", bill.events()).await;
             assert_eq!(scheme.reason(&bill.paid()).await, Some(EventReason::UnknownCustomer));
         }
         let stripe_customer_id = Some("cus_1".to_owned());
-        let profile =
-            CustomerProfile { name: by_hand.name.clone(), country: None, email: None, stripe_customer_id };
+        let profile = CustomerProfile { name: by_hand.name.clone(), country: None, email: None, stripe_customer_id };
         customers::update(&app.billing, &app.caller(), by_hand.id, &profile).await.unwrap();
         let named = Subscribed::of("cus_2", "sub_1", noon("2026-01-11")).naming(&by_metadata.external_id);
         scheme.tell("2026-01-11", [named.created()]).await;
@@ -407,7 +419,12 @@ fn two_workers_at_one_event_book_once() {
             }
             // Each event by two, and all three events of one invoice at the same time.
             let done = tokio::join!(
-                process(&paid), process(&paid), process(&link), process(&link), process(&refund), process(&refund)
+                process(&paid),
+                process(&paid),
+                process(&link),
+                process(&link),
+                process(&refund),
+                process(&refund)
             );
             assert_eq!([done.0, done.1, done.2, done.3, done.4, done.5], [const { Processed::Done }; 6]);
             // A refund that came before its payment left its fact, and waits for nothing but its own row.

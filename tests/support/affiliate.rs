@@ -27,8 +27,14 @@ pub fn plain_terms() -> Terms {
         net_revenue_minor: 0,
         phases: vec![percent(1, 2000)],
     };
-    let sources = [TouchSource::Code, TouchSource::PromotionCode, TouchSource::ClaimLink, TouchSource::LeadForm,
-        TouchSource::Link, TouchSource::LandingPage];
+    let sources = [
+        TouchSource::Code,
+        TouchSource::PromotionCode,
+        TouchSource::ClaimLink,
+        TouchSource::LeadForm,
+        TouchSource::Link,
+        TouchSource::LandingPage,
+    ];
     Terms {
         base: CommissionBase::NetRevenue,
         trigger: Trigger::EveryPayment,
@@ -99,12 +105,8 @@ impl App {
 
     /// Credits a customer by hand from a day on.
     pub async fn attribute(&self, customer: CustomerId, enrollment: EnrollmentId, from: &str) {
-        let input = ByHand {
-            customer,
-            enrollment: Some(enrollment),
-            from: date(from),
-            reason: "the story says so".to_owned(),
-        };
+        let input =
+            ByHand { customer, enrollment: Some(enrollment), from: date(from), reason: "the story says so".to_owned() };
         attribution::attribute(&self.billing, &self.caller(), &input).await.expect("an attribution");
     }
 }

@@ -1,5 +1,6 @@
 //! A programme in EUR with its partners, and Stripe telling what their customers pay: the stage of commission stories.
 
+use billing::Page;
 use billing::commissions::{self, Commission, CommissionFilter, Entry};
 use billing::customers::Customer;
 use billing::inbox::{self, EventReason, StripeEvent};
@@ -7,10 +8,9 @@ use billing::partners::{Partner, PartnerProfile};
 use billing::payouts::{
     self, LeftOut, NewPayoutDetails, NewPayoutRun, Payout, PayoutFilter, PayoutRun, StatementFilter,
 };
+use billing::programs::Program;
 use billing::programs::enrollments::{self, Enrollment, NewEnrollment};
 use billing::programs::terms::{Overrides, SettlementMode, Terms};
-use billing::programs::Program;
-use billing::Page;
 use billing_primitives::{EnrollmentId, PartnerId, PayoutRunId};
 use serde_json::Value;
 

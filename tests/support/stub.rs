@@ -66,8 +66,10 @@ pub fn copy_of(value: Value, number: usize) -> Value {
 
 fn is_id(text: &str) -> bool {
     let Some((prefix, rest)) = text.split_once('_') else { return false };
-    let known = ["evt", "in", "cus", "ch", "pi", "re", "du", "dp", "cn", "sub", "si", "il", "inpay", "txn", "cnli", "ii",
-        "py", "prec", "cbtxn", "tr"];
+    let known = [
+        "evt", "in", "cus", "ch", "pi", "re", "du", "dp", "cn", "sub", "si", "il", "inpay", "txn", "cnli", "ii", "py",
+        "prec", "cbtxn", "tr",
+    ];
     known.contains(&prefix) && rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
@@ -81,8 +83,8 @@ fn answer(request: &Request, poem::web::Data(stub): poem::web::Data<&Stub>) -> R
     let path = request.uri().path();
     let question = format!("GET {path}?{}", query.join("&"));
     let question = question.trim_end_matches('?');
-    let body = stub.find(key, question).unwrap_or_else(|| {
-        json!({ "object": "list", "data": [], "has_more": false, "url": path })
-    });
+    let body = stub
+        .find(key, question)
+        .unwrap_or_else(|| json!({ "object": "list", "data": [], "has_more": false, "url": path }));
     Response::builder().status(StatusCode::OK).content_type("application/json").body(body.to_string())
 }

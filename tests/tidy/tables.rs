@@ -19,7 +19,7 @@ const WITHOUT_ORGANIZATION: [(&str, &str); 4] = [
 ];
 
 /// Tables whose rows stand as they were written.
-const APPEND_ONLY: [&str; 11] = [
+const APPEND_ONLY: [&str; 18] = [
     "ledger_account",
     "ledger_transaction",
     "ledger_transfer",
@@ -31,6 +31,13 @@ const APPEND_ONLY: [&str; 11] = [
     "payment",
     "seat_change",
     "settlement_entry",
+    "enrollment_terms",
+    "enrollment_evaluation",
+    "attribution",
+    "commission_entry",
+    "commission_reversal",
+    "commission_statement",
+    "commission_statement_entry",
 ];
 
 /// Every table of the schema except the four above.

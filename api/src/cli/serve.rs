@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::database::Database;
 use billing::Billing;
+use billing::database::Database;
 use jobs::{BillingHandler, WorkerSettings, Workers};
 use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 use serde_json::json;

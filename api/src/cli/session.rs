@@ -1,8 +1,8 @@
 //! What commands have in common: an open database, the organization they are for, and an end when somebody asks.
 
+use billing::Billing;
 use billing::database::Database;
 use billing::organizations;
-use billing::Billing;
 use billing_primitives::OrganizationId;
 use tokio::signal::unix::{SignalKind, signal};
 

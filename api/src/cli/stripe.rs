@@ -1,6 +1,10 @@
 //! `avance stripe`: what came from Stripe, and processing it again.
 
-use billing::inbox::{self, EventFilter, EventReason, EventStatus, StripeEvent};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use billing::inbox::{self, Backfilled, EventFilter, EventReason, EventStatus, StripeEvent};
 use billing::{Applied, Caller, Page};
 use clap::Subcommand;
 use serde_json::json;
@@ -23,6 +27,13 @@ pub enum StripeCommand {
         /// All events with this reason, such as LOOKUP_FAILED
         #[arg(long)]
         reason: Option<EventReason>,
+    },
+    /// Read the invoices of the past, one JSON object of Stripe's a line, best in the order in which they were paid
+    Backfill {
+        #[command(flatten)]
+        organization: OrganizationFlag,
+        /// The file
+        file: PathBuf,
     },
     /// List events with what became of them
     Events {
@@ -52,11 +63,40 @@ pub async fn run(config: &Config, command: StripeCommand, output: Output) -> Res
                 || json!({ "events": count }),
             )
         }
+        StripeCommand::Backfill { organization, file } => backfill(config, &organization, &file, output).await,
         StripeCommand::Events { organization, status, reason } => {
             let filter = EventFilter { status, reason, customer: None };
             list(config, &organization, &filter, output).await
         }
     }
+}
+
+/// Batch by batch; the file is never read as a whole, and given again it changes nothing.
+async fn backfill(
+    config: &Config,
+    organization: &OrganizationFlag,
+    file: &Path,
+    output: Output,
+) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", file.display()));
+    let mut lines = BufReader::new(File::open(file).map_err(cannot)?).lines();
+    let sum = with_billing(config, async |billing| {
+        let caller = Caller::operator(organization.find(billing).await?);
+        let mut sum = Backfilled::default();
+        loop {
+            let batch: Vec<String> = lines.by_ref().take(inbox::BATCH).collect::<Result<_, _>>().map_err(cannot)?;
+            if batch.is_empty() {
+                return Ok(sum);
+            }
+            let batch: Vec<&str> = batch.iter().map(String::as_str).filter(|line| !line.trim().is_empty()).collect();
+            let done = inbox::backfill(billing, &caller, &batch).await?;
+            sum = Backfilled { invoices: sum.invoices + done.invoices, steps: sum.steps + done.steps };
+            output.note(&format!("{} invoices", sum.invoices));
+        }
+    })
+    .await?;
+    let told = format!("{} invoices were read, {} steps booked.\n", sum.invoices, sum.steps);
+    output.show(&told, || json!({ "invoices": sum.invoices, "steps": sum.steps }))
 }
 
 async fn list(

@@ -3,14 +3,15 @@
 use std::cmp::Reverse;
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use billing::commissions::again;
 use billing::programs::{self, rules, terms, versions};
-use billing_primitives::{ProgramId, ProgramVersionId};
+use billing_primitives::{self as primitives, PartnerId, ProgramId, ProgramVersionId};
 use serde_json::Value;
 
 use super::connection::{Connection, List};
 use super::loaders::ProgramVersionsOf;
 use super::program_terms::{ProgramTerms, ProgramTermsInput};
-use super::scalars::{Currency, Date, DateTime};
+use super::scalars::{Currency, Date, DateTime, Money};
 use super::scope::{Name, Scope, id, one_of};
 use crate::payloads;
 
@@ -82,6 +83,22 @@ impl Program {
         Ok(draft.map(ProgramVersion::from))
     }
 
+    /// What the draft would have made of the stored history, partner by partner, had it held from the beginning; empty
+    /// when there is no draft. It derives every customer of the programme and may take a while.
+    async fn draft_preview(&self, ctx: &Context<'_>) -> Result<Vec<ProgramPreview>> {
+        let scope = Scope::of(ctx)?;
+        let versions = scope.list(ProgramVersionsOf(self.key)).await?;
+        let draft = versions.into_iter().find(|version| version.status == versions::VersionStatus::Draft);
+        let Some(draft) = draft else { return Ok(Vec::new()) };
+        let found = again::what_if(&scope.billing, scope.organization(), self.key, &draft.terms).await?;
+        let preview = |(partner, amounts): (PartnerId, again::WhatIf)| ProgramPreview {
+            partner_id: partner.into(),
+            before: primitives::Money::new(amounts.before, self.currency.0).into(),
+            after: primitives::Money::new(amounts.after, self.currency.0).into(),
+        };
+        Ok(found.into_iter().map(preview).collect())
+    }
+
     /// The version that holds on a day for customers who are attributed then; null when none has begun.
     async fn version(
         &self,
@@ -92,6 +109,17 @@ impl Program {
         published.retain(|version| version.status == versions::VersionStatus::Published);
         Ok(rules::version_on(&published, on.0).cloned().map(ProgramVersion::from))
     }
+}
+
+/// What a draft would change for a partner.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct ProgramPreview {
+    /// The partner.
+    pub partner_id: ID,
+    /// What it earned by the versions in force, less what was taken back.
+    pub before: Money,
+    /// What it would have earned by the draft.
+    pub after: Money,
 }
 
 /// The terms of a programme from a day on. It never changes once it is published.

@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::profile::Profile;
 
 pub struct Cluster {
-    database: Database,
+    pub database: Database,
     /// The pool that the run works with.
     pub db: Db,
     /// For seeding and for the floor: sees all rows.
@@ -22,12 +22,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub async fn start(profile: Option<&Profile>) -> Outcome<Cluster> {
+    pub async fn start(profile: Option<&Profile>, connections: usize) -> Outcome<Cluster> {
         let folder = tempfile::Builder::new().prefix("avance-bench-").tempdir()?.keep();
         // The server runs as another user, who has to pass.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         watch(&folder)?;
-        let settings = DatabaseSettings { url: None, data: folder, connections: 4 };
+        let settings = DatabaseSettings { url: None, data: folder, connections };
         let database = Database::start(&settings).await?;
         let embedded = database.embedded.as_ref().ok_or("no private cluster was started")?;
         let (superuser, connection) = embedded.config(DATABASE, SUPERUSER).connect(NoTls).await?;
@@ -35,6 +35,7 @@ impl Cluster {
         let db = match profile {
             Some(profile) => {
                 let mut settings = Settings::new(database.server.clone());
+                settings.connections = connections;
                 settings.observer = Some(profile.observer());
                 Db::connect(settings).await?
             }

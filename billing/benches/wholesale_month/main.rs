@@ -66,7 +66,7 @@ fn number(variable: &str, usual: i64) -> Outcome<i64> {
 
 async fn bench(sizes: &[i64], months: i64) -> Outcome<()> {
     let profile = std::env::var_os("AVANCE_BENCH_PROFILE").map(|_| Profile::default());
-    let cluster = Cluster::start(profile.as_ref()).await?;
+    let cluster = Cluster::start(profile.as_ref(), 4).await?;
     let billing = Billing::new(cluster.db.clone(), Clock::manual("2025-06-01T12:00:00Z".parse()?));
     floor::make_copies(&cluster.superuser).await?;
     let mut all = Vec::new();

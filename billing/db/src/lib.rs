@@ -7,8 +7,8 @@ pub mod directory;
 pub mod embedded;
 mod error;
 mod idempotency;
-mod migrate;
 mod kept;
+mod migrate;
 mod pool;
 pub mod queue;
 #[rustfmt::skip]
@@ -18,8 +18,8 @@ mod start;
 
 pub use error::{Constraint, DbError, Fault};
 pub use idempotency::{Applied, IdempotencyKey, KeyError, RecordedAnswer};
-pub use migrate::{APP_ROLE, MigrateError, Migrations, migrate, revert_all};
 pub use kept::{Keep, Kept};
+pub use migrate::{APP_ROLE, MigrateError, Migrations, migrate, revert_all};
 pub use pool::{Conn, ConnectError, Db, Observer, Settings};
 pub use scoped::Work;
 pub use start::{DATABASE, Database, DatabaseSettings, OWNER_ROLE, StartError};

@@ -153,7 +153,7 @@ pub struct WhatIf {
 /// version's day on. Writes nothing. What a statement has shown is derived anew, too: this is a comparison of terms.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] when the programme has no published version; faults of the database.
+/// Faults of the database.
 pub async fn what_if(
     billing: &Billing,
     organization: OrganizationId,
@@ -170,7 +170,7 @@ pub async fn what_if(
             let mut situation = Situation::load(conn, organization, zone.clone(), asked, Access::Look).await?;
             add_up(&situation, program, &mut partners, |of, amount| of.before += amount)?;
             let first = situation.versions.get(&program).and_then(|versions| versions.first());
-            let from = first.ok_or_else(|| Refusal::not_found("program", "published version of", program))?.from;
+            let Some(from) = first.map(|version| version.from) else { return Ok(partners) };
             let from = VersionFrom { id: ProgramVersionId::new(), new_customers_only: false, ..from };
             situation.versions.insert(program, vec![Version { from, terms: terms.clone() }]);
             add_up(&situation, program, &mut partners, |of, amount| of.after += amount)?;

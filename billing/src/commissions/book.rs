@@ -5,17 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use billing_db::{Conn, DbError, Keep};
+use billing_db::Conn;
 use billing_ledger::Posting;
 use billing_primitives::{
     AttributionId, CommissionEntryId, CommissionId, Currency, CustomerId, Date, EnrollmentId, Money, OrganizationId,
     PartnerId, ProgramId, ProgramVersionId, Timestamp, text_enum,
 };
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Date as SqlDate, Text, Timestamptz, Uuid};
-use diesel_async::RunQueryDsl;
 
 use super::rules::{Buckets, EntryKind, Step};
+use super::store::entries;
 use crate::chart;
 use crate::error::{Error, Refusal};
 use crate::programs::terms::SettlementMode;
@@ -164,8 +163,8 @@ pub(crate) async fn write(
         return Ok(Vec::new());
     }
     let ids: Vec<CommissionEntryId> = steps.iter().map(|_| CommissionEntryId::new()).collect();
-    insert_entries(conn, organization, &ids, steps, pen).await?;
-    move_buckets(conn, organization, &sums(steps)?).await?;
+    entries::insert(conn, organization, &ids, steps, pen).await?;
+    entries::move_buckets(conn, organization, &sums(steps)?).await?;
     let postings: Vec<Posting> = ids
         .iter()
         .zip(steps)
@@ -193,10 +192,10 @@ fn posting(id: CommissionEntryId, booked: &BookedStep, on: Date) -> Result<Optio
 
 /// What a batch of steps does to one commission.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Moved {
-    earned: i64,
-    reversed: i64,
-    change: Buckets,
+pub(crate) struct Moved {
+    pub earned: i64,
+    pub reversed: i64,
+    pub change: Buckets,
 }
 
 /// By commission, in the order of their ids: what its steps come to.
@@ -219,76 +218,4 @@ fn sums(steps: &[BookedStep]) -> Result<BTreeMap<CommissionId, Moved>, Refusal> 
 
 fn plus(left: i64, right: i64) -> Result<i64, Refusal> {
     left.checked_add(right).ok_or(Refusal::AmountOverflow)
-}
-
-async fn insert_entries(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    ids: &[CommissionEntryId],
-    steps: &[BookedStep],
-    pen: Pen<'_>,
-) -> Result<(), Error> {
-    let column = |of: fn(&Buckets) -> i64| steps.iter().map(|booked| of(&booked.step.change)).collect::<Vec<_>>();
-    // The sequence is counted in the order of the rows: later ones are newer.
-    let written = diesel::sql_query(
-        "INSERT INTO commission_entry (organization_id, id, commission_id, enrollment_id, kind, amount_minor,
-             counted_minor, held_minor, payable_minor, taken_minor, owed_minor, currency, cause, trace,
-             occurred_on, actor, created_at)
-         SELECT $1, e.id, e.commission_id, e.enrollment_id, e.kind, e.amount, e.counted, e.held, e.payable, e.taken,
-             e.owed, e.currency, e.cause, e.trace::json, $2, $3, $4
-         FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY
-             AS e (id, commission_id, enrollment_id, kind, amount, counted, held, payable, taken, owed, currency,
-                   cause, trace, place)
-         ORDER BY e.place",
-    )
-    .bind::<Uuid, _>(organization)
-    .bind::<SqlDate, _>(pen.occurred_on)
-    .bind::<Text, _>(pen.actor)
-    .bind::<Timestamptz, _>(pen.now)
-    .bind::<Array<Uuid>, _>(ids.to_vec())
-    .bind::<Array<Uuid>, _>(steps.iter().map(|booked| booked.commission).collect::<Vec<_>>())
-    .bind::<Array<Uuid>, _>(steps.iter().map(|booked| booked.enrollment).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.step.kind.as_str()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(steps.iter().map(|booked| booked.step.amount).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(column(|change| change.counted))
-    .bind::<Array<BigInt>, _>(column(|change| change.held))
-    .bind::<Array<BigInt>, _>(column(|change| change.payable))
-    .bind::<Array<BigInt>, _>(column(|change| change.taken))
-    .bind::<Array<BigInt>, _>(column(|change| change.owed))
-    .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.currency).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.cause.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.trace.as_str()).collect::<Vec<_>>())
-    .kept()
-    .execute(conn)
-    .await?;
-    Ok(DbError::expect_rows("commission_entry", steps.len(), written)?)
-}
-
-async fn move_buckets(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    sums: &BTreeMap<CommissionId, Moved>,
-) -> Result<(), Error> {
-    let column = |of: fn(&Moved) -> i64| sums.values().map(of).collect::<Vec<_>>();
-    let written = diesel::sql_query(
-        "UPDATE commission SET earned_minor = earned_minor + m.earned, reversed_minor = reversed_minor + m.reversed,
-             counted_minor = counted_minor + m.counted, held_minor = held_minor + m.held,
-             payable_minor = payable_minor + m.payable, taken_minor = taken_minor + m.taken,
-             owed_minor = owed_minor + m.owed
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS m (id, earned, reversed, counted, held, payable, taken, owed)
-         WHERE commission.organization_id = $1 AND commission.id = m.id",
-    )
-    .bind::<Uuid, _>(organization)
-    .bind::<Array<Uuid>, _>(sums.keys().copied().collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(column(|moved| moved.earned))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.reversed))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.change.counted))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.change.held))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.change.payable))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.change.taken))
-    .bind::<Array<BigInt>, _>(column(|moved| moved.change.owed))
-    .kept()
-    .execute(conn)
-    .await?;
-    Ok(DbError::expect_rows("commission", sums.len(), written)?)
 }

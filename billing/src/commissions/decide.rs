@@ -12,7 +12,7 @@ use super::rules::{Deal, Earner, Share, Source, SourceLine, Target, cancelled_in
 use super::situation::{Earning, KnownCustomer, Situation, SourceKey, Version};
 use super::store::standing::AttributionRow;
 use crate::programs::terms::{CommissionBase, Terms, Trigger};
-use crate::stripe::{Assessment, DisputePolicy, EligibleLine, Related, assess};
+use crate::stripe::{Assessment, DisputePolicy, EligibleLine, Related, SubscriptionFact, assess};
 
 text_enum! {
     /// Why a source earns nothing.
@@ -226,11 +226,18 @@ fn cancelled(zone: &TimeZone, known: &KnownCustomer, window: u32, subscription: 
     let fact = known.subscriptions.iter().find(|fact| fact.id == subscription);
     let (Some(paid), Some(fact)) = (paid, fact) else { return false };
     let Some(ended_at) = fact.ended_at else { return false };
-    let is_active = |status: &Option<String>| matches!(status.as_deref(), Some("active" | "trialing" | "past_due"));
-    let other_active = known.subscriptions.iter().any(|other| other.id != fact.id && is_active(&other.status));
+    let mut others = known.subscriptions.iter().filter(|other| other.id != fact.id);
+    let other_active = others.any(|other| was_active(other, ended_at));
     // An ending made by a hand-over is no cancellation: from the next day on a partner sells to the customer.
     let handed_over = known.is_wholesale_on(ended_at.date_in(zone).next());
     !handed_over && cancelled_inside(Some(ended_at), paid.paid_at, window, other_active)
+}
+
+/// Whether a subscription ran at an instant, whatever became of it since.
+fn was_active(subscription: &SubscriptionFact, at: Timestamp) -> bool {
+    let began = matches!(subscription.status.as_deref(), Some("active" | "trialing" | "past_due" | "canceled"));
+    let begun = subscription.started_at.is_none_or(|started_at| started_at <= at);
+    began && begun && subscription.ended_at.is_none_or(|ended_at| ended_at > at)
 }
 
 fn source_lines(

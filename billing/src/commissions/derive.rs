@@ -184,7 +184,12 @@ impl Plan {
     fn undo(&mut self, booked: &[Booked], wanted: &HashMap<(i32, EnrollmentId), ()>) -> Result<(), Error> {
         let stale = booked.iter().map(|of| &of.commission);
         for commission in stale.filter(|of| !wanted.contains_key(&(of.level, of.enrollment_id))) {
-            self.note(commission.clone(), Standing::default())?;
+            // Nobody's tier counts a base on which it earns nothing any more.
+            let undone = Commission { base_minor: 0, base_reversed_minor: 0, ..commission.clone() };
+            if undone != *commission {
+                self.restated.push(undone.clone());
+            }
+            self.note(undone, Standing::default())?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use billing_primitives::{
 
 use super::book::{Commission, SourceKind};
 use super::rules::VersionFrom;
-use super::store::facts::{ByHand, ConversionRow, OwnerRow, PaidInvoice};
+use super::store::facts::{ByHand, ConversionRow, OwnerRow, PaidInvoice, Turn};
 use super::store::standing::{AttributionRow, Link};
 use super::store::{facts, rows, standing};
 use crate::bulk;
@@ -145,7 +145,10 @@ impl Situation {
     ) -> Result<Situation, Error> {
         let named: Vec<CustomerId> = asked.customers.iter().chain(asked.converted).copied().collect();
         let locked = match access {
-            Access::Book => facts::lock_customers(conn, organization, &named, asked.invoices).await?,
+            Access::Book => {
+                facts::take_turns(conn, organization, Turn::Invoice, asked.invoices).await?;
+                facts::lock_customers(conn, organization, &named, asked.invoices).await?
+            }
             Access::Look => facts::customers(conn, organization, &named, asked.invoices).await?,
         };
         let mut situation = Situation::of_customers(conn, organization, zone, locked).await?;
@@ -214,8 +217,14 @@ impl Situation {
         self.sources.extend(self.customers.keys().map(|customer| SourceKey::conversion(*customer)));
         let mut whole: BTreeSet<CustomerId> = asked.customers.iter().copied().collect();
         if asked.news {
+            let own = |paid: &PaidInvoice| asked.invoices.contains(&paid.stripe_id);
+            // The one that was paid last may still be the one with the earliest period.
+            let is_anchor = |known: &KnownCustomer, paid: &PaidInvoice| {
+                known.paid.len() > 1 && known.anchor() == Some(paid.earns_from)
+            };
             let moved = |known: &KnownCustomer| {
-                known.paid.iter().rev().skip(1).any(|paid| asked.invoices.contains(&paid.stripe_id))
+                let last = known.paid.last().filter(|paid| own(paid) && is_anchor(known, paid));
+                last.is_some() || known.paid.iter().rev().skip(1).any(own)
             };
             whole.extend(self.customers.iter().filter(|(_, known)| moved(known)).map(|(id, _)| *id));
         }
@@ -342,7 +351,9 @@ impl Situation {
     /// To whom a source is credited: what a statement has shown stays where it is.
     pub fn attribution_of(&self, source: &SourceKey, customer: CustomerId, day: Date) -> Option<&AttributionRow> {
         let known = self.customers.get(&customer)?;
-        let shown = self.booked.get(source).and_then(|booked| booked.iter().find(|booked| booked.stated));
+        // What came and went again before its statement was made stands there as nothing.
+        let stays = |booked: &&Booked| booked.stated && booked.commission.earned_minor != 0;
+        let shown = self.booked.get(source).and_then(|booked| booked.iter().find(stays));
         match shown {
             Some(booked) => known.attributions.iter().find(|row| row.id == booked.commission.attribution_id),
             None => known.attribution_on(day),

@@ -28,7 +28,7 @@ files! {
     Organization = "organization.csv", [
         "externalId", "name", "mode", "timeZone", "currency", "country", "vatNumber", "registrationNumber", "street",
         "postalCode", "city", "email", "invoicePrefix", "creditNotePrefix", "paymentTermsDays", "paymentTermsFrom",
-        "billingFrom", "runSchedule", "payoutFourEyes",
+        "billingFrom", "runSchedule",
     ];
     Plans = "plans.csv", ["externalId", "name", "pricing", "countsUsers"];
     Partners = "partners.csv", [

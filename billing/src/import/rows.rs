@@ -100,7 +100,7 @@ pub fn organization(cells: &Cells<'_>) -> Result<NewOrganization, BadCell> {
         payment_terms_from: cells.value("paymentTermsFrom")?,
         billing_from: cells.value("billingFrom")?,
         run_schedule: maybe(cells, "runSchedule"),
-        payout_four_eyes: cells.given("payoutFourEyes").map(|_| flag(cells, "payoutFourEyes")).transpose()?,
+        payout_four_eyes: None,
     })
 }
 

@@ -59,9 +59,8 @@ pub(super) async fn of_facts(
         _ => None,
     });
     for (subscription, customer) in subscriptions {
-        if subscription.ended_at.is_some() {
-            touched.customers.push(customer);
-        }
+        // Its end may be a cancellation, and while it runs the end of another one is none.
+        touched.customers.push(customer);
         if subscription.status.as_deref() == Some("active") {
             let conversion = conversion(conn, caller, event, subscription, customer).await?;
             conversions::convert(conn, caller, &conversion, now).await?;

@@ -4,6 +4,7 @@
 //! event into facts, which are kept whether anybody earns on them or not, and derives the commissions they touch. An
 //! event that cannot be processed is parked with its reason; any can be processed again.
 
+mod backfill;
 mod effects;
 mod endpoints;
 mod job;
@@ -15,6 +16,7 @@ use billing_db::Conn;
 use billing_primitives::{CustomerId, OrganizationId, StripeEndpointId, Timestamp, text_enum};
 use diesel::prelude::*;
 
+pub use backfill::{BATCH, Backfilled, backfill};
 pub use endpoints::{
     Account, Endpoint, NewEndpoint, account, add_endpoint, endpoints, endpoints_by_ids, replace_secrets, set_account,
 };

@@ -59,9 +59,8 @@ pub async fn process(billing: &Billing, organization: OrganizationId, event_id: 
     match ask(billing, &questions).await {
         Ok(answers) => {
             let facts = newest(news.facts, answers, event.occurred_at);
-            let work = async |conn: &mut Conn| {
-                apply(conn, billing, &seller, &event, &facts, questions.unanswered).await
-            };
+            let work =
+                async |conn: &mut Conn| apply(conn, billing, &seller, &event, &facts, questions.unanswered).await;
             match billing.db.scoped(organization, work).await {
                 Ok(()) => Ok(Processed::Done),
                 Err(Error::Db(error)) if error.is_passing() => Err(error.into()),
@@ -72,9 +71,8 @@ pub async fn process(billing: &Billing, organization: OrganizationId, event_id: 
             }
         }
         Err(StripeError::Passing(detail)) if event.attempts + 1 < ATTEMPTS => {
-            let note = async |conn: &mut Conn| {
-                Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?)
-            };
+            let note =
+                async |conn: &mut Conn| Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?);
             billing.db.scoped(organization, note).await?;
             Ok(Processed::Later(detail))
         }

@@ -11,6 +11,7 @@ use diesel_async::RunQueryDsl;
 
 use super::endpoints::Endpoint;
 use super::{EventFilter, EventReason, EventStatus, StripeEvent};
+use crate::commissions::store::facts::{Turn, take_turns};
 use crate::error::{Error, Refusal};
 use crate::organizations::Mode;
 use crate::page::Page;
@@ -342,6 +343,9 @@ pub async fn write_stamped(
         return Ok(());
     }
     let keys: Vec<_> = facts.iter().map(|(fact, ..)| fact.keys()).collect();
+    let payments: Vec<String> =
+        keys.iter().flat_map(|keys| [&keys.payment_intent, &keys.charge]).flatten().cloned().collect();
+    take_turns(conn, organization, Turn::Payment, &payments).await.map_err(DbError::from)?;
     let earning: Vec<_> = facts.iter().map(|(fact, ..)| earns(fact)).collect::<Result<_, _>>()?;
     let json = |fact: &Fact| serde_json::to_value(fact).map_err(|error| Error::Corrupt(error.to_string()));
     let bodies: Vec<serde_json::Value> = facts.iter().map(|(fact, ..)| json(fact)).collect::<Result<_, _>>()?;

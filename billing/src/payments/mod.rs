@@ -27,9 +27,7 @@ use crate::{Billing, organizations};
 pub use commands::{
     BalancePayout, close_difference, pay_out_credit_balance, record_payment, reverse_payment, write_off,
 };
-pub(crate) use documents::{
-    CommissionPayment, Credited, NewSettlement, credited, due_of, opened, paid_by_commission,
-};
+pub(crate) use documents::{CommissionPayment, Credited, NewSettlement, credited, due_of, opened, paid_by_commission};
 pub(crate) use reconcile::reconcile;
 
 text_enum! {

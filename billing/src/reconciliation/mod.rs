@@ -2,7 +2,6 @@
 //!
 //! Each check says how many things it looked at, so that a clean report also says what it covers.
 
-mod commissions;
 mod documents;
 mod evaluations;
 pub(crate) mod store;
@@ -91,7 +90,7 @@ pub async fn verify(billing: &Billing, organization: OrganizationId) -> Result<R
         after.clone_from(last);
     }
     let mut checks = books;
-    checks.extend(db.read(organization, async |conn| commissions::checks(conn, organization).await).await?);
+    checks.extend(db.read(organization, async |conn| store::commissions::checks(conn, organization).await).await?);
     checks.extend([accruals(billing, organization).await?, numbers, totals, tiers, used]);
     Ok(Report { checks, unsealed })
 }

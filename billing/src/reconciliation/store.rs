@@ -1,5 +1,7 @@
 //! SQL of the verification.
 
+pub mod commissions;
+
 use billing_db::Conn;
 use billing_db::schema::{credit_note, invoice, late_change, partner, settlement, tier_evaluation};
 use billing_primitives::{Currency, CustomerId, Month, OrganizationId, PartnerId, PlanId};

@@ -22,4 +22,4 @@ pub use event::{Envelope, Event, News, ParseError};
 pub use facts::*;
 pub use lookup::{Lookup, Question};
 pub use reversal::Reversal;
-pub use signature::{SignatureError, verify};
+pub use signature::{SignatureError, sign, verify};

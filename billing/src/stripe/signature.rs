@@ -55,6 +55,19 @@ pub fn verify(
     Ok(())
 }
 
+/// The header with which Stripe delivers a body that it signs with a secret at a time (seconds since 1970).
+///
+/// # Errors
+/// [`SignatureError::NoSecret`].
+pub fn sign(secret: &str, at_unix: i64, body: &[u8]) -> Result<String, SignatureError> {
+    if secret.trim().is_empty() {
+        return Err(SignatureError::NoSecret);
+    }
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| SignatureError::NoSecret)?;
+    let mac = mac.chain_update(at_unix.to_string()).chain_update(b".").chain_update(body);
+    Ok(format!("t={at_unix},v1={}", hex::encode(mac.finalize().into_bytes())))
+}
+
 /// The time as it stands in the header, which is what was signed, and as a number.
 struct SignedAt<'a> {
     text: &'a str,

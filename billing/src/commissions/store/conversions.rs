@@ -1,7 +1,7 @@
 //! SQL: who converted.
 
-use billing_db::{Conn, Keep};
 use billing_db::schema::conversion;
+use billing_db::{Conn, Keep};
 use billing_primitives::{CustomerId, OrganizationId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid};

@@ -9,6 +9,38 @@ use diesel_async::RunQueryDsl;
 use crate::commissions::book::SourceKind;
 use crate::stripe::{Fact, SubscriptionFact};
 
+/// Through what facts meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A payment intent or a charge.
+    Payment,
+    Invoice,
+}
+
+/// Takes turns, until the transaction ends, with everybody else who writes or derives something about the same payments
+/// or invoices. Two events of one invoice that are processed at the same moment do not see each other's facts; so the
+/// second one waits here, and then reads what the first one wrote. Payments come before invoices.
+pub async fn take_turns(conn: &mut Conn, organization: OrganizationId, of: Turn, ids: &[String]) -> QueryResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let class = match of {
+        Turn::Payment => "payment",
+        Turn::Invoice => "invoice",
+    };
+    // A limited number of locks, in the order of their numbers: a batch of thousands needs no more.
+    diesel::sql_query(
+        "SELECT pg_advisory_xact_lock(hashtext($1::text || $2), bucket)
+         FROM (SELECT DISTINCT hashtext(id) & 255 AS bucket FROM unnest($3) AS i (id) ORDER BY 1) AS buckets",
+    )
+    .bind::<Uuid, _>(organization)
+    .bind::<Text, _>(class)
+    .bind::<Array<Text>, _>(ids)
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
 /// A customer whose sources are derived.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct DerivedCustomer {

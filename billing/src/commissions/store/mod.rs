@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod conversions;
+pub mod entries;
 pub mod facts;
 pub mod reads;
 pub mod rows;

@@ -1,7 +1,7 @@
 //! SQL: commissions for readers.
 
-use billing_db::{Conn, Keep};
 use billing_db::schema::{commission, commission_entry};
+use billing_db::{Conn, Keep};
 use billing_primitives::{CommissionEntryId, CommissionId, OrganizationId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid};

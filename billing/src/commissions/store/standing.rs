@@ -5,7 +5,7 @@ use billing_primitives::{
     AttributionId, Currency, CustomerId, Date, EnrollmentId, OrganizationId, PartnerId, ProgramId, ProgramVersionId,
 };
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Date as SqlDate, Integer, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Date as SqlDate, Nullable, Text, Uuid};
 use diesel_async::RunQueryDsl;
 
 use crate::programs::terms::SettlementMode;
@@ -49,15 +49,13 @@ pub async fn attributions(
     .await
 }
 
-/// One partner of a chain, level 1 first.
+/// One partner of a chain; they come level by level.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Link {
     #[diesel(sql_type = Uuid)]
     pub asked: EnrollmentId,
     #[diesel(sql_type = SqlDate)]
     pub day: Date,
-    #[diesel(sql_type = Integer)]
-    pub level: i32,
     #[diesel(sql_type = Uuid)]
     pub enrollment_id: EnrollmentId,
     #[diesel(sql_type = Uuid)]
@@ -100,7 +98,7 @@ pub async fn chains(
              WHERE e.enrolled_from <= c.day AND (e.ended_from IS NULL OR e.ended_from > c.day)
                AND (p.terminated_from IS NULL OR p.terminated_from > c.day) AND c.level < 10
          )
-         SELECT c.asked, c.day, c.level, c.enrollment_id, c.partner_id, t.settlement, t.overrides, v.tier_code
+         SELECT c.asked, c.day, c.enrollment_id, c.partner_id, t.settlement, t.overrides, v.tier_code
          FROM climb c
          LEFT JOIN LATERAL (
              SELECT t.settlement, t.overrides::text AS overrides FROM enrollment_terms t

@@ -13,11 +13,7 @@ use diesel::sql_types::{Array, Uuid};
 use diesel_async::RunQueryDsl;
 
 /// Locks enrollments in the order of their ids: whoever holds one is alone with what is due to it.
-pub async fn lock_enrollments(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    ids: &[EnrollmentId],
-) -> QueryResult<()> {
+pub async fn lock_enrollments(conn: &mut Conn, organization: OrganizationId, ids: &[EnrollmentId]) -> QueryResult<()> {
     diesel::sql_query(
         "SELECT id FROM enrollment WHERE organization_id = $1 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE",
     )

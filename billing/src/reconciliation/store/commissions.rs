@@ -11,9 +11,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Uuid};
 use diesel_async::RunQueryDsl;
 
-use super::Check;
 use crate::chart::{self, kind};
 use crate::error::Error;
+use crate::reconciliation::Check;
 
 /// At most so many differences of one kind are named.
 const MOST: i64 = 100;

@@ -1,7 +1,15 @@
 //! `avance demo`: the example organization with its months billed, ready to be looked at.
 //!
 //! It can be run again and again: importing twice changes nothing, finalized months stay, and the key of the first
-//! time is found in `demo.json`. Nothing here is a path of its own: it is import, key, run and serve.
+//! time is found in `demo.json`. Nothing here is a path of its own: it is import, key, run, the affiliate year
+//! ([`affiliate`]) and serve.
+
+mod affiliate;
+mod cast;
+mod customers;
+mod said;
+mod stripe;
+mod told;
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,6 +32,7 @@ use super::run::{self, RunReport};
 use super::serve::{Door, until_stopped};
 use super::session::asked_to_stop;
 use crate::config::Config;
+use told::Told;
 
 /// What was printed, for scripts; in the data folder.
 const FILE: &str = "demo.json";
@@ -36,7 +45,7 @@ const NOT_OVER: &str = "MONTH_NOT_OVER";
 
 macro_rules! example {
     ($($name:literal),*) => {
-        [$(($name, include_str!(concat!("../../../tests/data/example/", $name)))),*]
+        [$(($name, include_str!(concat!("../../../../tests/data/example/", $name)))),*]
     };
 }
 
@@ -97,9 +106,20 @@ async fn prepare(billing: &Billing, config: &Config, url: &str, output: Output) 
     output.note(&format!("Imported {} rows: {} new, {} known.", rows.rows(), rows.made, rows.unchanged));
     let organization = organizations::get(billing, id).await?;
     let place = config.data.join(FILE);
-    let token = token(billing, &organization, &place).await?;
+    let before = said_before(&place);
+    let token = token(billing, &organization, before.as_ref()).await?;
     let last = bill(billing, &organization, output).await?;
-    let said = Said { config, url, token: &token, organization: &organization, last: last.as_ref() };
+    let affiliate = match &last {
+        Some(last) => {
+            let secret = before.as_ref().and_then(|json| json["affiliate"]["stripe"]["secret"].as_str());
+            let secret = secret.map(str::to_owned);
+            let affiliate = affiliate::tell(billing, &organization, last.run.month, secret, output).await?;
+            Some(told::read(billing, &organization, affiliate).await?)
+        }
+        None => None,
+    };
+    let (last, affiliate) = (last.as_ref(), affiliate.as_ref());
+    let said = Said { config, url, token: &token, organization: &organization, last, affiliate };
     let json = said.json();
     write_secret(&place, &format!("{json:#}\n"))
         .map_err(|error| Failure::Fault(format!("cannot write {}: {error}", place.display())))?;
@@ -112,10 +132,14 @@ fn unpack(folder: &Path) -> std::io::Result<()> {
     FILES.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
 }
 
+/// What was said the last time.
+fn said_before(place: &Path) -> Option<Value> {
+    std::fs::read(place).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+}
+
 /// The key of the last time, as long as it opens this organization, or a new one.
-async fn token(billing: &Billing, organization: &Organization, place: &Path) -> Result<String, Failure> {
-    let before = std::fs::read(place).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    if let Some(token) = before.as_ref().and_then(|json| json.get("token")).and_then(Value::as_str) {
+async fn token(billing: &Billing, organization: &Organization, before: Option<&Value>) -> Result<String, Failure> {
+    if let Some(token) = before.and_then(|json| json.get("token")).and_then(Value::as_str) {
         let found = keys::authenticate(billing, token).await?;
         if found.is_some_and(|found| found.organization == organization.id) {
             return Ok(token.to_owned());
@@ -171,11 +195,12 @@ struct Said<'a> {
     token: &'a str,
     organization: &'a Organization,
     last: Option<&'a RunReport>,
+    affiliate: Option<&'a Told>,
 }
 
 impl Said<'_> {
     fn json(&self) -> Value {
-        let Said { config, url, token, organization, last } = self;
+        let Said { config, url, token, organization, last, affiliate } = self;
         json!({
             "url": url,
             "graphql": format!("{url}/graphql"),
@@ -188,15 +213,19 @@ impl Said<'_> {
             "links": { "graphql": format!("{url}/graphql"), "health": format!("{url}/healthz") },
             "month": last.map(|report| report.run.month),
             "lastRun": last.map(RunReport::json),
+            "affiliate": affiliate.map(|told| told.json(url)),
         })
     }
 
     fn text(&self, place: &Path) -> String {
-        let Said { config, url, token, organization, last } = self;
+        let Said { config, url, token, organization, last, affiliate } = self;
         let mut text = format!("\n{} ({})\n", organization.name, organization.external_id);
         match last {
             Some(report) => text.push_str(&report.text()),
             None => text.push_str(&format!("No month since {} is over yet.\n", organization.billing_from)),
+        }
+        if let Some(told) = affiliate {
+            text.push_str(&told.text(url, token));
         }
         let query = r#"{"query":"{ organization { name } }"}"#;
         text.push_str(&format!(
