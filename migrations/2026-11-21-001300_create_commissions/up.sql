@@ -101,6 +101,7 @@ CREATE TABLE commission_reversal (
     source_kind text NOT NULL CHECK (source_kind IN ('STRIPE_INVOICE', 'CONVERSION')),
     source_id text COLLATE "C" NOT NULL,
     base_minor bigint CHECK (base_minor > 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     reason text NOT NULL CHECK (length(reason) > 0),
     actor text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

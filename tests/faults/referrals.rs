@@ -1,6 +1,7 @@
 //! An organization whose customers were brought by partners: every table of that side has a row of it.
 
-use billing::attribution::claims::{self, ClaimKind, NewClaim};
+use billing::attribution::ClaimKind;
+use billing::attribution::claims::{self, NewClaim};
 use billing::attribution::leads::{self, NewLead};
 use billing::attribution::links::{self, NewLink};
 use billing::attribution::touches::Clues;

@@ -8,6 +8,7 @@ use billing::customers::{self, CustomerProfile};
 use billing::inbox::{self, EventReason, Processed};
 use billing::partners::{self, PartnerStatus};
 use billing::payouts::{self, LeftOut};
+use billing::programs::evaluations;
 use billing::programs::terms::Terms;
 use billing_primitives::{BasisPoints, CustomerId};
 use serde_json::Value;
@@ -340,6 +341,12 @@ fn another_partner_from_a_day_on_and_a_statement_stays() {
         assert_eq!(scheme.shares(&second, "in_2").await, [share(1, 4_000, 1_000)]);
         reattribute(&app, customer.id, &first, "2026-01-01").await;
         assert_eq!(scheme.shares(&second, "in_2").await, [share(1, 4_000, 1_000)]);
+        // What moved counts towards nobody's tier but its new partner's.
+        let revenue = async |of: &Member| {
+            let found = evaluations::progress(&app.billing, app.organization, &[of.id()]).await.unwrap();
+            found[0].net_revenue_minor
+        };
+        assert_eq!((revenue(&first).await, revenue(&second).await), (10_000, 15_000));
         app.verify().await;
     });
 }
@@ -427,7 +434,7 @@ fn two_workers_at_one_event_book_once() {
                 process(&refund)
             );
             assert_eq!([done.0, done.1, done.2, done.3, done.4, done.5], [const { Processed::Done }; 6]);
-            // A refund that came before its payment left its fact, and waits for nothing but its own row.
+            // A refund that came before its payment waits for it to be told, and says nothing new then.
             process(&refund).await;
             assert_eq!(scheme.shares(&partner, &format!("in_{name}")).await, [share(1, 2_000, 500)], "round {round}");
         }

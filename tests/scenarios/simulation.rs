@@ -1,8 +1,9 @@
 //! Random histories: partners on several levels, customers that pay, take back, dispute and leave, news that comes late,
 //! twice and out of order, workers that die half-way. After every step the product has booked what the model expects.
 //!
-//! `AVANCE_TEST_SIMULATION_SEEDS` and `AVANCE_TEST_SIMULATION_STEPS` play more. A failure names its seed and its last
-//! steps; the same seed plays the same history again.
+//! `AVANCE_TEST_SIMULATION_SEEDS` and `AVANCE_TEST_SIMULATION_STEPS` play more, `AVANCE_TEST_SIMULATION_FIRST` begins
+//! with another seed. A failure names its seed and its last steps; the same seed plays the same history again, but for
+//! the moments at which workers meet or die.
 
 #[path = "simulation/checks.rs"]
 mod checks;

@@ -186,6 +186,7 @@ diesel::table! {
         source_kind -> Text,
         source_id -> Text,
         base_minor -> Nullable<BigInt>,
+        currency -> Text,
         reason -> Text,
         actor -> Text,
         created_at -> Timestamptz,

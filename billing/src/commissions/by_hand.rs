@@ -52,7 +52,7 @@ pub async fn reverse(
         let id = CommissionReversalId::new();
         let minor = input.amount.map(|amount| amount.minor);
         let act = sql::Act { source, reason: &reason, actor: &caller.actor.to_string(), at: now };
-        sql::insert_reversal(conn, caller.organization, id, minor, act).await?;
+        sql::insert_reversal(conn, caller.organization, id, (minor, currency), act).await?;
         let details = json!({ "source": source, "amount": input.amount, "reason": reason });
         audit::record(conn, caller, now, "commission.reverse", id, details).await?;
         derived(conn, caller, source, now, &id.to_string()).await

@@ -294,8 +294,8 @@ fn of_conversion(situation: &Situation, key: &SourceKey, bargain: &Bargain<'_>) 
 }
 
 /// The customer's first paid invoice with a base, if it is in the programme's currency.
-fn first_paid<'a>(
-    situation: &'a Situation,
+fn first_paid(
+    situation: &Situation,
     id: &str,
     bargain: &Bargain<'_>,
     disputes: DisputePolicy,

@@ -65,12 +65,6 @@ impl StripeClient {
         Ok(StripeClient { client, pause: PAUSE, long_pause: LONG_PAUSE })
     }
 
-    /// The same with other pauses between attempts.
-    #[cfg(test)]
-    pub fn with_pause(self, pause: Duration) -> StripeClient {
-        StripeClient { pause, long_pause: pause, ..self }
-    }
-
     /// What Stripe knows now about what `lookup` asks for. Never a part of it.
     ///
     /// # Errors
@@ -165,4 +159,12 @@ fn query(parameters: &[(&'static str, String)]) -> Option<String> {
     let escaped = |name: &str| name.replace('[', "%5B").replace(']', "%5D");
     let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{}={value}", escaped(name))).collect();
     Some(pairs.join("&")).filter(|query| !query.is_empty())
+}
+
+#[cfg(test)]
+impl StripeClient {
+    /// The same with other pauses between attempts.
+    pub fn with_pause(self, pause: Duration) -> StripeClient {
+        StripeClient { pause, long_pause: pause, ..self }
+    }
 }

@@ -27,13 +27,13 @@ async fn killed<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
 }
 
 impl Play {
-    fn chance(&mut self, share: f64) -> bool {
-        self.random.random_bool(share)
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_ratio(percent, 100)
     }
 
     /// Stripe says something: it comes now, or some other time.
     pub async fn tell(&mut self, event: Value, news: News) {
-        let late = self.chance(0.3);
+        let late = self.chance(30);
         self.say(format!("{}{news:?}", if late { "will be late: " } else { "" }));
         self.late.push((event, news));
         if !late {
@@ -51,8 +51,8 @@ impl Play {
                 self.scheme.desk.post(0, event).await;
             }
         }
-        let dies = if self.chance(0.25) { Some(self.random.random_range(1..60)) } else { None };
-        let workers = if self.chance(0.2) { 2 } else { 1 };
+        let dies = if self.chance(25) { Some(self.random.random_range(1..60)) } else { None };
+        let workers = if self.chance(20) { 2 } else { 1 };
         let processed = told.iter().flat_map(|(event, _)| (0..workers).map(move |_| event)).map(|event| {
             let (billing, organization) = (&self.scheme.app.billing, self.scheme.app.organization);
             let id = event["id"].as_str().expect("an id");
@@ -111,19 +111,19 @@ impl Play {
             .collect();
         let known = running.choose(&mut self.random).cloned();
         let subscription = match known {
-            Some(subscription) if !self.chance(0.06) => subscription,
+            Some(subscription) if !self.chance(6) => subscription,
             _ => self.subscribe(customer, &stripe).await,
         };
         let (name, at) = (self.name(), self.now);
         let begins = at - self.random.random_range(0..9) / 6 * self.random.random_range(0..60) * DAY;
-        let months = if self.chance(0.12) { 12 } else { 1 };
+        let months = if self.chance(12) { 12 } else { 1 };
         let shape = self.random.random_range(0..10);
         let plan_a = if shape < 8 { self.minor(700, 9_000) * months } else { 0 };
         let plan_b = if shape > 5 { self.minor(700, 9_000) * months } else { 0 };
-        let once = if self.chance(0.3) { self.minor(100, 20_000) } else { 0 };
-        let tax = if self.chance(0.5) { (plan_a + plan_b + once) / 4 } else { 0 };
+        let once = if self.chance(30) { self.minor(100, 20_000) } else { 0 };
+        let tax = if self.chance(50) { (plan_a + plan_b + once) / 4 } else { 0 };
         let total = plan_a + plan_b + once + tax;
-        let from_balance = if self.chance(0.15) { self.minor(1, total / 2) } else { 0 };
+        let from_balance = if self.chance(15) { self.minor(1, total / 2) } else { 0 };
 
         let mut bill = Bill::at(&stripe, &name, at).from_balance(from_balance);
         let mut vat = tax;
@@ -194,7 +194,7 @@ impl Play {
         if left <= 0 {
             return;
         }
-        let minor = if self.chance(0.35) { left } else { self.minor(1, left + 1) };
+        let minor = if self.chance(35) { left } else { self.minor(1, left + 1) };
         let (refund, at) = (self.name(), self.now);
         let bill = invoice.trim_start_matches("in_").to_owned();
         let event = events::refunded(&bill, &refund, at, minor);
@@ -218,7 +218,7 @@ impl Play {
         if self.disputes.contains_key(&invoice) {
             return;
         }
-        let minor = if self.chance(0.7) { cash } else { self.minor(1, cash + 1) };
+        let minor = if self.chance(70) { cash } else { self.minor(1, cash + 1) };
         self.disputes.insert(invoice.clone(), (minor, true));
         let bill = invoice.trim_start_matches("in_").to_owned();
         let event = events::dispute("created", &bill, self.now, minor, "needs_response", &[-minor]);
@@ -232,7 +232,7 @@ impl Play {
         let Some(invoice) = open.choose(&mut self.random).cloned() else { return };
         let (minor, _) = self.disputes[&invoice];
         self.disputes.insert(invoice.clone(), (minor, false));
-        let won = self.chance(0.5);
+        let won = self.chance(50);
         let (status, moved) = if won { ("won", vec![-minor, minor]) } else { ("lost", vec![-minor]) };
         let bill = invoice.trim_start_matches("in_").to_owned();
         let event = events::dispute("closed", &bill, self.now, minor, status, &moved);

@@ -2,7 +2,7 @@
 
 use billing_db::schema::{commission, commission_hold, commission_reversal};
 use billing_db::{Conn, DbError};
-use billing_primitives::{CommissionReversalId, OrganizationId, Timestamp};
+use billing_primitives::{CommissionReversalId, Currency, OrganizationId, Timestamp};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -39,7 +39,7 @@ pub async fn insert_reversal(
     conn: &mut Conn,
     organization: OrganizationId,
     id: CommissionReversalId,
-    base_minor: Option<i64>,
+    (base_minor, currency): (Option<i64>, Currency),
     act: Act<'_>,
 ) -> Result<(), DbError> {
     diesel::insert_into(commission_reversal::table)
@@ -49,6 +49,7 @@ pub async fn insert_reversal(
             commission_reversal::source_kind.eq(act.source.kind),
             commission_reversal::source_id.eq(&act.source.id),
             commission_reversal::base_minor.eq(base_minor),
+            commission_reversal::currency.eq(currency),
             commission_reversal::reason.eq(act.reason),
             commission_reversal::actor.eq(act.actor),
             commission_reversal::created_at.eq(act.at),

@@ -1,7 +1,7 @@
 //! Stripe's events, recorded in three API versions, and what they must come to.
 
+mod assessing;
 mod client;
-mod rules;
 mod scenarios;
 mod signature;
 
