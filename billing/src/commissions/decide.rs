@@ -271,6 +271,9 @@ fn of_conversion(situation: &Situation, key: &SourceKey, bargain: &Bargain<'_>) 
     if terms.trigger != Trigger::Conversion {
         return Ok(Err(Skipped::OtherTrigger));
     }
+    if situation.day_of(key).is_some_and(|(_, day)| bargain.known.is_wholesale_on(day)) {
+        return Ok(Err(Skipped::Wholesale));
+    }
     let first = match bargain.known.paid.first() {
         Some(paid) => first_paid(situation, &paid.stripe_id, bargain, terms.disputes)?,
         None => None,

@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn organizations() {
-        let row = "o,O A/S,LIVE,Europe/Copenhagen,DKK,DK,DK1,1,\"Vej 1, 2. sal\",8000,By,f@o.example,SR-,,30,ISSUE_DATE,2025-10,,";
+        let row = "o,O A/S,LIVE,Europe/Copenhagen,DKK,DK,DK1,1,\"Vej 1, 2. sal\",8000,By,f@o.example,SR-,,30,ISSUE_DATE,2025-10,";
         let told = read(File::Organization, row, organization).unwrap();
         assert_eq!((told.street.as_str(), told.payment_terms_days), ("Vej 1, 2. sal", 30));
         assert_eq!(

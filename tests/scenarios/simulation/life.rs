@@ -130,7 +130,9 @@ impl Play {
         let page = Page::new(None, 500);
         let all = payouts::list(billing, caller.organization, &page, &PayoutFilter::default()).await;
         let mut open: Vec<Payout> = all.expect("payouts").items;
-        open.retain(|payout| matches!(payout.status, Sent | Unknown) || payout.status == Paid && self.count % 4 == 0);
+        open.retain(|payout| {
+            matches!(payout.status, Sent | Unknown) || payout.status == Paid && self.count.is_multiple_of(4)
+        });
         let Some(payout) = open.choose(&mut self.random) else { return };
         let (id, today) = (payout.id, self.today());
         let outcome = self.random.random_range(0..10);
