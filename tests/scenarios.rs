@@ -4,6 +4,8 @@
 //! delivered by two endpoints of different API versions. `AVANCE_STRIPE_DIR` names another folder. The last line
 //! counts: `scenarios: N files, M failed`.
 
+#![expect(clippy::expect_used, reason = "a test ends where something that it needs is not there")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -29,9 +29,9 @@ pub struct Member {
 
 /// The second one was recruited by the first one, as the example's `partners.csv` says.
 pub static MEMBERS: [Member; 3] = [
-    Member { external_id: "P-1002", holder: "Østerbølge Consult A/S", iban: "DK5199990410077314" },
-    Member { external_id: "P-1008", holder: "Grænselyng Softwarehus ApS", iban: "DK3899990522018846" },
-    Member { external_id: "P-1001", holder: "Fjordhavn IT-Partner ApS", iban: "DK7699990633104502" },
+    Member { external_id: "P-1002", holder: "Østerbølge Consult A/S", iban: "DK3399990410077314" },
+    Member { external_id: "P-1008", holder: "Grænselyng Softwarehus ApS", iban: "DK2099990522018846" },
+    Member { external_id: "P-1001", holder: "Fjordhavn IT-Partner ApS", iban: "DK5899990633104502" },
 ];
 
 /// How a customer came to be credited to a partner.

@@ -221,8 +221,12 @@ fn back(what: &str, back: &Back) -> String {
 
 fn explain(part: &Explanation, depth: usize, text: &mut String) {
     text.push_str(&format!("{}{}", "  ".repeat(depth + 1), part.label));
-    if let Some(amount) = part.amount {
-        text.push_str(&format!("  {amount}"));
+    match part.amount {
+        Some(amount) => text.push_str(&format!("  {amount}")),
+        None => {
+            let inputs = part.inputs.iter().map(|input| format!("{} {}", input.name, input.value));
+            text.push_str(&format!(": {}", inputs.collect::<Vec<_>>().join(", ")));
+        }
     }
     if let Some(formula) = &part.formula {
         text.push_str(&format!("  = {formula}"));
