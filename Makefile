@@ -13,7 +13,7 @@ help: ## Say what there is
 prepare: ## Install what is missing (PostgreSQL, a linker)
 	@.ci/prepare
 
-demo: prepare ## Build, seed the example, bill its months, print the last one and serve it
+demo: prepare ## Build, seed the example, bill its months, tell a year of commissions and serve it
 	@echo "==> building (the first time takes some minutes)"
 	@cargo build --profile demo --workspace --bin avance
 	@echo "==> seeding and billing"

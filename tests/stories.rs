@@ -24,6 +24,8 @@ mod graphql_doors;
 mod graphql_golden;
 #[path = "graphql/idempotency.rs"]
 mod graphql_idempotency;
+#[path = "graphql/inputs.rs"]
+mod graphql_inputs;
 #[path = "graphql/invoicing.rs"]
 mod graphql_invoicing;
 #[path = "graphql/isolation.rs"]
@@ -36,6 +38,8 @@ mod graphql_webhooks;
 mod import;
 #[path = "faults/life.rs"]
 mod life;
+#[path = "scenarios/nonsense.rs"]
+mod nonsense;
 #[path = "scenarios/payouts.rs"]
 mod payouts;
 #[path = "scenarios/preview.rs"]

@@ -15,7 +15,7 @@ pub enum Error {
     Key(#[from] KeyError),
     /// The database could not do it.
     #[error(transparent)]
-    Db(#[from] DbError),
+    Db(DbError),
     /// Stored data contradicts a rule of the product; somebody has to look.
     #[error("stored data is broken: {0}")]
     Corrupt(String),
@@ -31,9 +31,19 @@ impl Error {
     }
 }
 
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        match error {
+            // Nothing is wrong with the database: the caller's text cannot be stored.
+            DbError::Unstorable => Error::Refused(Refusal::Unstorable),
+            fault => Error::Db(fault),
+        }
+    }
+}
+
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
-        Error::Db(DbError::from(error))
+        Error::from(DbError::from(error))
     }
 }
 
@@ -92,6 +102,8 @@ macro_rules! refusals {
 refusals! {
     /// A value that cannot be right whatever else is stored.
     Invalid { field: &'static str, reason: String } = "INVALID", None, "{field}: {reason}";
+    /// Some text of the input holds U+0000; which one, the database does not say.
+    Unstorable = "INVALID", None, "a text holds a character that cannot be stored (NUL)";
     /// No such object, or another organization's, which is the same answer.
     NotFound { field: &'static str, what: &'static str, id: String } = "NOT_FOUND", None, "there is no {what} {id}";
     ExternalIdTaken { what: &'static str, external_id: String } = "EXTERNAL_ID_TAKEN", Some("externalId"),
@@ -173,15 +185,15 @@ refusals! {
     HostTaken { host: String } = "HOST_TAKEN", Some("host"), "{host} belongs to another organization";
     PayoutRunExists { run_key: String } = "PAYOUT_RUN_EXISTS", Some("runKey"),
         "the programme has a payout run {run_key:?} already";
-    PayoutRunStatus { status: crate::payouts::RunStatus } = "PAYOUT_RUN_STATUS", Some("payoutRun"),
-        "the payout run is {status}, which does not allow it";
+    PayoutRunStatus { status: crate::payouts::RunStatus, needed: &'static str } = "PAYOUT_RUN_STATUS", Some("payoutRun"),
+        "the payout run is {status}, and this needs one that is {needed}";
     /// What was looked at before approving is not what would be approved.
     PayoutRunChanged { expected: Money, now: Money } = "PAYOUT_RUN_CHANGED", Some("expectedTotal"),
         "the payout run comes to {now} by now, not to {expected}";
     FourEyesRequired = "FOUR_EYES_REQUIRED", Some("payoutRun"),
         "a payout run is approved by somebody other than its maker";
-    PayoutStatus { status: crate::payouts::PayoutStatus } = "PAYOUT_STATUS", Some("payout"),
-        "the payout is {status}, which does not allow it";
+    PayoutStatus { status: crate::payouts::PayoutStatus, needed: &'static str } = "PAYOUT_STATUS", Some("payout"),
+        "the payout is {status}, and this needs {needed}";
     /// The payment is the other side of a payout, and goes back with what it was credited for.
     PaidByCommission { payment: String } = "PAID_BY_COMMISSION", Some("payment"),
         "payment {payment} is a commission that was credited: it is not reversed by hand";
@@ -200,8 +212,21 @@ impl Refusal {
     }
 
     pub fn not_found(field: &'static str, what: &'static str, id: impl ToString) -> Refusal {
-        Refusal::NotFound { field, what, id: id.to_string() }
+        Refusal::NotFound { field, what, id: quoted(&id.to_string()) }
     }
+}
+
+/// The longest text of the caller's that a message repeats, in characters.
+const MOST_QUOTED: usize = 100;
+
+/// A text of the caller's as a message repeats it: cut, and with nothing in it that a screen or a log would obey.
+pub(crate) fn quoted(given: &str) -> String {
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = given.chars().take(MOST_QUOTED).map(visible).collect();
+    if given.chars().nth(MOST_QUOTED).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl From<MoneyError> for Refusal {
@@ -210,5 +235,27 @@ impl From<MoneyError> for Refusal {
             MoneyError::CurrencyMix { left, right } => Refusal::CurrencyMix { left, right },
             MoneyError::Overflow | MoneyError::NothingToSplitBy => Refusal::AmountOverflow,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_stored_is_the_callers_input() {
+        let error = Error::from(DbError::Unstorable);
+        assert!(error.db().is_none(), "it is not run again");
+        let Error::Refused(refusal) = error else { panic!("a refusal") };
+        assert_eq!((refusal.code(), refusal.field()), ("INVALID", None));
+        assert!(matches!(Error::from(DbError::Timeout), Error::Db(DbError::Timeout)));
+    }
+
+    #[test]
+    fn a_message_repeats_a_hundred_characters() {
+        assert_eq!(quoted(&"ø".repeat(100)), "ø".repeat(100));
+        assert_eq!(quoted(&"ø".repeat(101)), format!("{}…", "ø".repeat(100)));
+        let told = Refusal::not_found("partner", "partner", "a\u{0}b\u{1b}c").to_string();
+        assert_eq!(told, "there is no partner a\u{fffd}b\u{fffd}c");
     }
 }

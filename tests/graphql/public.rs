@@ -115,6 +115,15 @@ fn answers_do_not_tell_what_is_known() {
         assert_eq!((kept.name.as_str(), kept.email, credited(&app, "C-9").await), ("Kunde C-9", None, None));
         let stripe = json!({ "externalId": "C-8", "name": "Tyv", "stripeCustomerId": "cus_1" });
         assert_eq!(site.send("customers", stripe).await.0, StatusCode::BAD_REQUEST);
+        // What cannot be stored is the caller's mistake and no fault.
+        let with_key = json!({ "key": "avp_\u{0}", "code": "P-1" });
+        let (status, answer) = Site::told(site.post("touches").body_json(&with_key)).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("INVALID")));
+        let lead = json!({ "code": "P-1", "name": "O", "email": "p@kunde.example", "message": "a\u{0}b" });
+        assert_eq!(site.send("leads", lead).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+        let applicant = json!({ "program": "\u{0}", "legalName": "N", "contactName": "N", "email": "n@new.example",
+            "country": "DK" });
+        assert_eq!(site.send("applications", applicant).await.0, StatusCode::UNPROCESSABLE_ENTITY);
         // What cannot be right is told, known or not.
         for external_id in ["C-9", "C-7"] {
             let wrong = json!({ "externalId": external_id, "name": "X", "email": "x" });

@@ -156,6 +156,9 @@ fn windows_close_and_an_open_competition_ends_with_the_first_payment() {
         let stripe = Some("cus_late".to_owned());
         let paying = scheme.register(Registration { stripe_customer_id: stripe.clone(), ..somebody("C-2", &[]) }).await;
         assert_eq!(paying.stripe_customer_id, stripe);
+        let other = Registration { stripe_customer_id: Some("cus_other".to_owned()), ..somebody("C-2", &[]) };
+        let other = attribution::register(&app.billing, &app.caller(), &other).await.map(|_| ());
+        assert!(matches!(other, Err(Error::Refused(Refusal::Invalid { field: "stripeCustomerId", .. }))), "{other:?}");
         paid(&app, "cus_late").await;
         let late = NewTouch {
             code: "partner-a".to_owned(),
@@ -363,10 +366,10 @@ fn a_claim_link_makes_a_resellers_or_an_affiliates_customer() {
         let credited = Some(("B", "2026-05-05".to_owned(), TouchSource::ClaimLink));
         assert_eq!(scheme.credited(referred.id, "2026-05-05").await, credited);
         // A direct customer that is nobody's may be claimed; one that is somebody's may not.
+        let third = scheme.claim(claim_of(&scheme.partners[1], ClaimKind::Wholesale, "C-3")).await;
         let direct = scheme.register(somebody("C-3", &[])).await;
         let token = scheme.claim(claim_of(&scheme.partners[0], ClaimKind::Affiliate, "C-3")).await;
         let second = scheme.claim(claim_of(&scheme.partners[1], ClaimKind::Affiliate, "C-3")).await;
-        let third = scheme.claim(claim_of(&scheme.partners[1], ClaimKind::Wholesale, "C-3")).await;
         assert_eq!(scheme.redeem(&token, "c-3@kunde.example").await.unwrap().id, direct.id);
         for token in [second, third] {
             assert!(matches!(
@@ -375,6 +378,17 @@ fn a_claim_link_makes_a_resellers_or_an_affiliates_customer() {
             ));
         }
         assert_eq!(scheme.credited(direct.id, "2026-05-05").await.map(|row| row.0), Some("A"));
+        // A link for one that nobody could claim is not made.
+        for (kind, name) in
+            [(ClaimKind::Wholesale, "C-3"), (ClaimKind::Affiliate, "C-3"), (ClaimKind::Affiliate, "C-1")]
+        {
+            let claim = claim_of(&scheme.partners[1], kind, name);
+            let refused = claims::create(&app.billing, &app.caller(), &claim).await.map(|_| ());
+            assert!(
+                matches!(refused, Err(Error::Refused(Refusal::Invalid { field: "customerExternalId", .. }))),
+                "{name} {refused:?}"
+            );
+        }
     });
 }
 

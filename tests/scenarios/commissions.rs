@@ -6,7 +6,7 @@ use billing::commissions::by_hand::NewReversal;
 use billing::commissions::{EntryKind, SourceKey, by_hand};
 use billing::customers::{self, CustomerProfile};
 use billing::inbox::{self, EventReason, Processed};
-use billing::partners::{self, PartnerStatus};
+use billing::partners::{self, PartnerProfile, PartnerStatus};
 use billing::payouts::{self, LeftOut};
 use billing::programs::evaluations;
 use billing::programs::terms::Terms;
@@ -164,6 +164,42 @@ fn three_levels_are_taken_back_to_the_last_cent() {
         for (member, level, earned) in all {
             assert_eq!(scheme.shares(member, "in_1").await, [share(level, earned, earned)]);
             assert_eq!(scheme.amounts(member).await, [0; 5]);
+        }
+        app.verify().await;
+    });
+}
+
+#[test]
+fn the_upline_is_that_of_the_day() {
+    story(async |app| {
+        let upline = vec![BasisPoints::new(1_000).unwrap(); 2];
+        let scheme = Scheme::of(&app, Terms { upline, ..plain_terms() }).await;
+        let top = scheme.member("A", None).await;
+        let middle = scheme.member("B", Some(&top)).await;
+        let partner = scheme.member("C", Some(&middle)).await;
+        scheme.customer("K", &partner).await;
+        let moved = async |day: &str, parent: Option<&Member>| {
+            app.on(day);
+            let profile = PartnerProfile { parent: parent.map(|of| of.partner.id), ..App::profile("C") };
+            partners::update(&app.billing, &app.caller(), partner.partner.id, &profile).await.unwrap();
+        };
+        moved("2026-02-01", None).await;
+        moved("2026-03-01", Some(&middle)).await;
+        moved("2026-03-01", Some(&top)).await;
+        // Told in March, about payments of before and after: 20 % of 100, 10 % of that, 10 % of that.
+        let (of_middle, of_top) = ([share(2, 200, 0)], [share(3, 20, 0)]);
+        let expected = [
+            ("2026-01-31", &of_middle[..], &of_top[..]),
+            ("2026-02-01", &[], &[]),
+            ("2026-02-28", &[], &[]),
+            ("2026-03-01", &[], &of_middle[..]),
+        ];
+        for (day, middle_earns, top_earns) in expected {
+            scheme.tell("2026-03-02", Bill::month("cus_K", day, day, 10_000).events()).await;
+            let invoice = format!("in_{day}");
+            assert_eq!(scheme.shares(&partner, &invoice).await, [share(1, 2_000, 0)], "{day}");
+            assert_eq!(scheme.shares(&middle, &invoice).await, middle_earns, "{day}");
+            assert_eq!(scheme.shares(&top, &invoice).await, top_earns, "{day}");
         }
         app.verify().await;
     });

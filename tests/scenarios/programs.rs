@@ -305,34 +305,6 @@ fn an_application_is_decided_once() {
     });
 }
 
-#[test]
-fn parents_are_those_of_the_day() {
-    story(async |app| {
-        app.on("2026-01-10");
-        let a = app.partner("A").await;
-        let b = app.partner_as(partners::PartnerProfile { parent: Some(a.id), ..App::profile("B") }).await;
-        let c = app.partner_as(partners::PartnerProfile { parent: Some(b.id), ..App::profile("C") }).await;
-        let moved = async |day: &str, parent: Option<PartnerId>| {
-            app.on(day);
-            let profile = partners::PartnerProfile { parent, ..App::profile("C") };
-            partners::update(&app.billing, &app.caller(), c.id, &profile).await.unwrap();
-        };
-        moved("2026-02-01", None).await;
-        moved("2026-03-01", Some(b.id)).await;
-        moved("2026-03-01", Some(a.id)).await;
-        let asked = [
-            (c.id, date("1999-01-01")),
-            (c.id, date("2026-01-31")),
-            (c.id, date("2026-02-01")),
-            (c.id, date("2026-03-01")),
-            (b.id, date("2026-02-01")),
-            (a.id, date("2026-02-01")),
-        ];
-        let chains = partners::uplines(&app.billing, app.organization, &asked).await.unwrap();
-        assert_eq!(chains, [vec![b.id, a.id], vec![b.id, a.id], vec![], vec![a.id], vec![a.id], vec![]]);
-    });
-}
-
 /// Books a level 1 commission of the customer's attribution, as far as tiers look at it.
 async fn earned(app: &App, enrollment: &Enrollment, customer: &str, at: &str, base: i64, reversed: i64) {
     let statement = format!(

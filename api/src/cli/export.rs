@@ -35,9 +35,12 @@ pub enum ExportCommand {
 pub async fn run(config: &Config, command: ExportCommand, output: Output) -> Result<(), Failure> {
     let ExportCommand::Payouts { organization, run, output: path } = command;
     let export = with_billing(config, async |billing| read(billing, &organization, &run).await).await?;
-    let Some(path) = path else { return output.text(&export.csv) };
-    write(&path, export.csv.as_bytes()).map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
-    let (payouts, total) = (export.payouts, export.control_total);
+    let Export { name, csv, payouts, control_total: total } = export;
+    let Some(path) = path else {
+        // The same bytes either way: a program that wants to look inside reads CSV.
+        return output.show(&csv, || json!({ "name": name, "payouts": payouts, "controlTotal": total, "csv": csv }));
+    };
+    write(&path, csv.as_bytes()).map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
     output.show(
         &format!("{payouts} payouts, {total} in all, written to {}\n", path.display()),
         || json!({ "file": path, "payouts": payouts, "controlTotal": total }),

@@ -194,4 +194,14 @@ mod tests {
     fn the_commands_fit_together() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn a_replay_is_of_events_or_of_a_reason() {
+        let replay = |rest: &[&'static str]| Cli::try_parse_from([&["avance", "stripe", "replay"][..], rest].concat());
+        let told = replay(&[]).unwrap_err().to_string();
+        assert!(told.contains("--event <ID>") && told.contains("--reason <REASON>"), "{told}");
+        for rest in [&["--event", "evt_1"][..], &["--reason", "NOT_OURS"], &["--event", "e", "--reason", "NOT_OURS"]] {
+            assert!(replay(rest).is_ok(), "{rest:?}");
+        }
+    }
 }

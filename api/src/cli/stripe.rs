@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use billing::inbox::{self, Backfilled, EventFilter, EventReason, EventStatus, StripeEvent};
 use billing::{Applied, Caller, Page};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::json;
 
 use super::Failure;
@@ -17,12 +17,13 @@ use crate::config::Config;
 /// What to do with events of Stripe's.
 #[derive(Debug, Subcommand)]
 pub enum StripeCommand {
-    /// Process events again; nothing counts twice
+    /// Process events again, named or by reason; nothing counts twice
+    #[command(group(ArgGroup::new("which").args(["events", "reason"]).required(true).multiple(true)))]
     Replay {
         #[command(flatten)]
         organization: OrganizationFlag,
         /// Stripe's id of an event, evt_...; may be given more than once
-        #[arg(long = "event", value_name = "ID", required_unless_present = "reason")]
+        #[arg(long = "event", value_name = "ID")]
         events: Vec<String>,
         /// All events with this reason, such as LOOKUP_FAILED
         #[arg(long)]

@@ -8,7 +8,7 @@ use billing_primitives::{PartnerId, ProgramId};
 use super::connection::{Connection, List};
 use super::organization::TermsFrom;
 use super::partners::{Partner, payment_terms};
-use super::program_terms::{OverridesInput, SettlementMode, overrides};
+use super::program_terms::{OverridesInput, SettlementMode, overrides, place_overrides};
 use super::programs::Program;
 use super::scalars::{Currency, Date, DateTime};
 use super::scope::{Scope, id};
@@ -258,7 +258,9 @@ impl ApplicationMutation {
     ) -> Result<ApproveApplicationPayload> {
         let scope = Scope::of(ctx)?;
         let work = async { applications::approve(&scope.billing, &scope.caller, &input.approval()?).await };
-        scope.command(work).await
+        let mut payload: ApproveApplicationPayload = scope.command(work).await?;
+        place_overrides(&mut payload.user_errors);
+        Ok(payload)
     }
 
     /// Answers an application with no.

@@ -7,6 +7,7 @@ use billing::{Refusal, catalog};
 use billing_primitives::{self as primitives, PartnerId, PlanId, PriceListId, PriceListVersionId};
 
 use super::connection::{Connection, List};
+use super::errors;
 use super::loaders::{PricesOf, StripeIdsOf, VersionsOf};
 use super::partners::Partner;
 use super::scalars::{Currency, Date, DateTime, Money, MoneyInput};
@@ -393,6 +394,9 @@ impl CatalogMutation {
     async fn publish_prices(&self, ctx: &Context<'_>, input: PublishPricesInput) -> Result<PublishPricesPayload> {
         let scope = Scope::of(ctx)?;
         let work = async { catalog::publish_prices(&scope.billing, &scope.caller, &input.version()?).await };
-        scope.command(work).await
+        let mut payload: PublishPricesPayload = scope.command(work).await?;
+        errors::place(&mut payload.user_errors, "month", &["effectiveOn"]);
+        errors::place(&mut payload.user_errors, "externalId", &["priceList"]);
+        Ok(payload)
     }
 }

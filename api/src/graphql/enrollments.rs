@@ -12,6 +12,7 @@ use super::partners::Partner;
 use super::payouts::{self, CommissionBalance, Payout};
 use super::program_terms::{
     CommissionPhase, CommissionPlanRule, OverridesInput, ProgramTier, SettlementMode, overrides, phases,
+    place_overrides,
 };
 use super::programs::{Program, ProgramVersion};
 use super::scalars::{Count, Date, DateTime, Money, Month};
@@ -366,7 +367,9 @@ impl EnrollmentMutation {
             };
             enrollments::enroll(&scope.billing, &scope.caller, &enrollment).await
         };
-        scope.command(work).await
+        let mut payload: EnrollPartnerPayload = scope.command(work).await?;
+        place_overrides(&mut payload.user_errors);
+        Ok(payload)
     }
 
     /// Settles an enrollment otherwise, or changes what it earns by agreement, from a day on.
@@ -385,7 +388,9 @@ impl EnrollmentMutation {
             };
             enrollments::change_terms(&scope.billing, &scope.caller, &terms).await
         };
-        scope.command(work).await
+        let mut payload: ChangeEnrollmentTermsPayload = scope.command(work).await?;
+        place_overrides(&mut payload.user_errors);
+        Ok(payload)
     }
 
     /// Ends an enrollment. What it has earned stays, and is paid.

@@ -156,7 +156,7 @@ pub fn fault(error: &billing::Error, request: &RequestId) -> ServerError {
 
 /// As [`fault`], for faults of the database.
 pub fn db_fault(error: DbError, request: &RequestId) -> ServerError {
-    fault(&billing::Error::Db(error), request)
+    fault(&billing::Error::from(error), request)
 }
 
 /// The caller learns the request's id, the log learns why.
@@ -208,6 +208,9 @@ mod tests {
         let (found, message) = code(billing::Error::Refused(Refusal::AmountOverflow).into());
         assert_eq!(found, Some(Code::BadUserInput));
         assert!(message.contains("64 bits"));
+        let (found, message) = code(Arc::new(billing::Error::from(DbError::Unstorable)).into());
+        assert_eq!(found, Some(Code::BadUserInput));
+        assert!(message.contains("NUL"));
         assert_eq!(code(Code::Forbidden.error("no")).0, Some(Code::Forbidden));
         assert_eq!(code(Error::new("Failed to parse \"Date\": x")).0, Some(Code::BadUserInput));
         assert_eq!(code(billing::Error::Key(KeyError::Conflict).into()).0, Some(Code::IdempotencyConflict));

@@ -9,6 +9,7 @@ use billing_primitives::PartnerId;
 use super::claim_links::ClaimLink;
 use super::connection::{Connection, List};
 use super::enrollments::Enrollment;
+use super::errors;
 use super::loaders::{CodesOf, CreditBalancesOf, EnrollmentsOf, PayoutDetailsOf};
 use super::organization::TermsFrom;
 use super::payments::CreditBalance;
@@ -383,7 +384,10 @@ impl PartnerMutation {
             let partner = id("partner", "partner", &input.partner)?;
             partners::record_vat_check(&scope.billing, &scope.caller, partner, &check).await
         };
-        scope.command(work).await
+        let mut payload: RecordVatNumberCheckPayload = scope.command(work).await?;
+        // The partner has no number.
+        errors::place(&mut payload.user_errors, "vatNumber", &["partner"]);
+        Ok(payload)
     }
 
     /// Suspends, reactivates or, from a day on, terminates a partner.

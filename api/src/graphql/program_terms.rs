@@ -7,6 +7,7 @@ use billing_primitives::{self as primitives, BasisPoints, PlanId};
 
 use super::attribution::TouchSource;
 use super::catalog::Plan;
+use super::errors::{self, UserError};
 use super::scalars::{Count, MinorUnits, Money};
 use super::scope::{Scope, id};
 
@@ -219,6 +220,24 @@ pub struct AttributionWindow {
     pub days: u32,
 }
 
+/// What refusals of [`ProgramTermsInput`] are about.
+const TERMS_FIELDS: [&str; 11] = [
+    "attribution",
+    "base",
+    "cancellationWindowDays",
+    "holdDays",
+    "maxShareBps",
+    "payoutSchedule",
+    "payoutThresholdMinor",
+    "planRules",
+    "tiers",
+    "trigger",
+    "uplineBps",
+];
+
+/// The longest code that a message repeats, in characters; longer ones are refused anyway.
+const MOST_QUOTED: usize = 50;
+
 /// Everything that a version of a programme says. Amounts are minor units of the programme's currency.
 #[derive(Debug, Clone, InputObject)]
 pub struct ProgramTermsInput {
@@ -297,12 +316,13 @@ pub struct ProgramTierInput {
 
 impl ProgramTierInput {
     fn tier(self) -> Result<terms::ProgramTier, Refusal> {
+        let phases = rule("tiers", &self.code, self.phases)?;
         Ok(terms::ProgramTier {
             code: self.code,
             name: self.name,
             converted_customers: self.converted_customers.0,
             net_revenue_minor: self.net_revenue_minor.0,
-            phases: rule("tiers", self.phases)?,
+            phases,
         })
     }
 }
@@ -318,20 +338,29 @@ pub struct CommissionPhaseInput {
     flat_minor: Option<MinorUnits>,
 }
 
-/// Reads phases; `field` is where they stand.
+/// Reads phases; `field` is where they stand, and `of` whose they are.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] with `field`.
-pub fn rule(field: &'static str, phases: Vec<CommissionPhaseInput>) -> Result<terms::Rule, Refusal> {
-    let phase = |phase: CommissionPhaseInput| {
-        let reward = match (phase.rate_bps, phase.flat_minor) {
-            (Some(rate), None) => terms::Reward::Percent(bps(field, rate)?),
-            (None, Some(flat)) => terms::Reward::Flat(flat.0),
-            _ => return Err(Refusal::invalid(field, "a phase has rateBps or flatMinor, one of the two")),
+/// [`Refusal::Invalid`] with `field`; the reason says which phase.
+pub fn rule(field: &'static str, of: &str, phases: Vec<CommissionPhaseInput>) -> Result<terms::Rule, Refusal> {
+    let phase = |(place, phase): (usize, CommissionPhaseInput)| {
+        let wrong = |reason: String| {
+            let of: String = of.chars().take(MOST_QUOTED).collect();
+            Refusal::invalid(field, format!("{of}: phases[{place}]: {reason}"))
         };
-        Ok(terms::Phase { from_month: count(field, phase.from_month)?, reward })
+        let from_month = u32::try_from(phase.from_month);
+        let from_month = from_month.map_err(|_| wrong(format!("fromMonth {} is below zero", phase.from_month)))?;
+        let reward = match (phase.rate_bps, phase.flat_minor) {
+            (Some(rate), None) => {
+                let rate = BasisPoints::new(rate.into()).map_err(|error| wrong(error.to_string()))?;
+                terms::Reward::Percent(rate)
+            }
+            (None, Some(flat)) => terms::Reward::Flat(flat.0),
+            _ => return Err(wrong("a phase has rateBps or flatMinor, one of the two".to_owned())),
+        };
+        Ok(terms::Phase { from_month, reward })
     };
-    phases.into_iter().map(phase).collect()
+    phases.into_iter().enumerate().map(phase).collect()
 }
 
 /// What a plan earns instead.
@@ -347,7 +376,8 @@ pub struct CommissionPlanRuleInput {
 /// [`Refusal::NotFound`] for a text that is no id, [`Refusal::Invalid`].
 fn plan_rules(given: Vec<CommissionPlanRuleInput>) -> Result<Vec<terms::PlanRule>, Refusal> {
     let one = |given: CommissionPlanRuleInput| {
-        Ok(terms::PlanRule { plan: id("planRules", "plan", &given.plan)?, phases: rule("planRules", given.phases)? })
+        let plan = id("planRules", "plan", &given.plan)?;
+        Ok(terms::PlanRule { plan, phases: rule("planRules", &given.plan, given.phases)? })
     };
     given.into_iter().map(one).collect()
 }
@@ -365,7 +395,9 @@ pub struct AttributionTermsInput {
 impl AttributionTermsInput {
     fn terms(self) -> Result<terms::AttributionTerms, Refusal> {
         let window = |given: AttributionWindowInput| {
-            Ok(terms::Window { source: given.source.into(), days: count("attribution", given.days)? })
+            let source: terms::TouchSource = given.source.into();
+            let below = |_| Refusal::invalid("attribution", format!("{source}: {} days are below zero", given.days));
+            Ok(terms::Window { source, days: u32::try_from(given.days).map_err(below)? })
         };
         let sources = self.sources.into_iter().map(window).collect::<Result<_, Refusal>>()?;
         Ok(terms::AttributionTerms { sources, self_referral: self.self_referral.into() })
@@ -391,13 +423,27 @@ pub struct OverridesInput {
     plan_rules: Vec<CommissionPlanRuleInput>,
 }
 
+/// Puts errors about terms where a mutation's input has them: in its `terms`.
+pub fn place_terms(errors: &mut [UserError]) {
+    for field in TERMS_FIELDS {
+        errors::place(errors, field, &["terms", field]);
+    }
+}
+
+/// As [`place_terms`], for overrides.
+pub fn place_overrides(errors: &mut [UserError]) {
+    for field in ["phases", "planRules"] {
+        errors::place(errors, field, &["overrides", field]);
+    }
+}
+
 /// Overrides as they were given, or none.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for a text that is no id, [`Refusal::Invalid`].
 pub fn overrides(given: Option<OverridesInput>) -> Result<terms::Overrides, Refusal> {
     let given = given.unwrap_or_default();
-    let phases = given.phases.map(|phases| rule("phases", phases)).transpose()?;
+    let phases = given.phases.map(|phases| rule("phases", "the default", phases)).transpose()?;
     Ok(terms::Overrides { phases, plan_rules: plan_rules(given.plan_rules)? })
 }
 

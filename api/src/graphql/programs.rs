@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::connection::{Connection, List};
 use super::loaders::ProgramVersionsOf;
-use super::program_terms::{ProgramTerms, ProgramTermsInput};
+use super::program_terms::{ProgramTerms, ProgramTermsInput, place_terms};
 use super::scalars::{Currency, Date, DateTime, Money};
 use super::scope::{Name, Scope, id, one_of};
 use crate::payloads;
@@ -343,7 +343,9 @@ impl ProgramMutation {
             };
             programs::create(&scope.billing, &scope.caller, &program).await
         };
-        scope.command(work).await
+        let mut payload: CreateProgramPayload = scope.command(work).await?;
+        place_terms(&mut payload.user_errors);
+        Ok(payload)
     }
 
     /// Renames a programme, makes it the default or takes that from it.
@@ -369,7 +371,9 @@ impl ProgramMutation {
             let terms = input.terms.terms()?;
             versions::save_draft(&scope.billing, &scope.caller, program, &terms, input.new_customers_only).await
         };
-        scope.command(work).await
+        let mut payload: SaveProgramDraftPayload = scope.command(work).await?;
+        place_terms(&mut payload.user_errors);
+        Ok(payload)
     }
 
     /// Throws a programme's draft away.

@@ -7,6 +7,7 @@ use billing_primitives::{self as primitives, CustomerId, PartnerId, PlanId};
 use super::catalog::Plan;
 use super::connection::{Connection, List};
 use super::customers::Customer;
+use super::errors;
 use super::partners::Partner;
 use super::scalars::{Date, DateTime, Money, MoneyInput};
 use super::scope::{Scope, id};
@@ -131,6 +132,10 @@ impl RetailMutation {
     async fn set_retail_price(&self, ctx: &Context<'_>, input: SetRetailPriceInput) -> Result<SetRetailPricePayload> {
         let scope = Scope::of(ctx)?;
         let work = async { retail::set(&scope.billing, &scope.caller, &input.price()?).await };
-        scope.command(work).await
+        let mut payload: SetRetailPricePayload = scope.command(work).await?;
+        errors::place(&mut payload.user_errors, "currency", &["unitPrice", "currency"]);
+        // The recorded price of that day is another one; retail prices have no name of their own.
+        errors::place(&mut payload.user_errors, "externalId", &["unitPrice"]);
+        Ok(payload)
     }
 }

@@ -211,7 +211,7 @@ macro_rules! payloads {
 /// # Errors
 /// [`Refusal::NotFound`].
 pub fn id<T: std::str::FromStr>(field: &'static str, what: &'static str, given: &ID) -> Result<T, Refusal> {
-    given.parse().map_err(|_| Refusal::not_found(field, what, given.chars().take(64).collect::<String>()))
+    given.parse().map_err(|_| Refusal::not_found(field, what, given.as_str()))
 }
 
 /// The two names an object has.

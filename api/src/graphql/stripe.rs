@@ -7,7 +7,7 @@ use billing::inbox;
 use billing_primitives::StripeEndpointId;
 
 use super::connection::{Connection, List};
-use super::errors::UserError;
+use super::errors::{self, UserError};
 use super::loaders::StripeEventKey;
 use super::scalars::{Count, DateTime};
 use super::scope::{Payload, Scope, id};
@@ -40,7 +40,7 @@ pub enum StripeEventReason {
     LookupFailed,
     /// Money went back on a payment of which no invoice is known yet.
     NoInvoice,
-    /// A payment of which no invoice became known within a day.
+    /// A payment of which no invoice became known within a day, or an event of a connected account.
     NotOurs,
     /// A fault of this service.
     Failed,
@@ -58,6 +58,8 @@ pub enum StripeEventReason {
     Wholesale,
     /// The plan had no list price that day.
     PriceMissing,
+    /// The lines of the invoice do not add up to it.
+    TotalsDiffer,
 }
 
 /// An address that Stripe posts events to.
@@ -350,6 +352,8 @@ impl StripeMutation {
             }
             inbox::replay(&scope.billing, &scope.caller, &events, input.reason.map(Into::into)).await
         };
-        scope.command(work).await
+        let mut payload: ReplayStripeEventsPayload = scope.command(work).await?;
+        errors::place(&mut payload.user_errors, "events", &["eventIds"]);
+        Ok(payload)
     }
 }

@@ -8,6 +8,7 @@ use billing_primitives::{CustomerId, PlanId, SubscriptionId};
 use super::catalog::Plan;
 use super::connection::{Connection, List};
 use super::customers::Customer;
+use super::errors;
 use super::loaders::SeatChangesOf;
 use super::scalars::{Date, DateTime};
 use super::scope::{Name, Scope, id, one_of};
@@ -258,7 +259,10 @@ impl SubscriptionMutation {
             };
             subscriptions::create(&scope.billing, &scope.caller, &subscription).await
         };
-        scope.command(work).await
+        let mut payload: CreateSubscriptionPayload = scope.command(work).await?;
+        // It is the quantity of the first change of seats.
+        errors::place(&mut payload.user_errors, "quantity", &["seats"]);
+        Ok(payload)
     }
 
     /// Moves the end of a subscription, or takes it away. What is billed already is corrected by the next run.

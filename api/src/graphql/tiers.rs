@@ -5,6 +5,7 @@ use billing::{Refusal, tiers};
 use billing_primitives::{BasisPoints, PartnerId, TierTableId};
 
 use super::connection::{Connection, List};
+use super::errors;
 use super::loaders::TiersOf;
 use super::partners::Partner;
 use super::scalars::{Count, DateTime, Month};
@@ -348,7 +349,11 @@ impl TierMutation {
     ) -> Result<PublishTierTablePayload> {
         let scope = Scope::of(ctx)?;
         let work = async { tiers::publish(&scope.billing, &scope.caller, &input.table()?).await };
-        scope.command(work).await
+        let mut payload: PublishTierTablePayload = scope.command(work).await?;
+        // Tables have no other name than their first month.
+        errors::place(&mut payload.user_errors, "month", &["effectiveFrom"]);
+        errors::place(&mut payload.user_errors, "externalId", &["effectiveFrom"]);
+        Ok(payload)
     }
 
     /// Confirms an indicative tier table: its months may be finalized from now on.
@@ -378,7 +383,9 @@ impl TierMutation {
             };
             tiers::pin(&scope.billing, &scope.caller, &pin).await
         };
-        scope.command(work).await
+        let mut payload: PinTierPayload = scope.command(work).await?;
+        errors::place(&mut payload.user_errors, "month", &["fromMonth"]);
+        Ok(payload)
     }
 
     /// Sets the last month of a pin, earlier or later than it was.
@@ -388,6 +395,8 @@ impl TierMutation {
             let pin = id("pin", "tier pin", &input.pin)?;
             tiers::end_pin(&scope.billing, &scope.caller, pin, input.through_month.into()).await
         };
-        scope.command(work).await
+        let mut payload: EndTierPinPayload = scope.command(work).await?;
+        errors::place(&mut payload.user_errors, "month", &["throughMonth"]);
+        Ok(payload)
     }
 }

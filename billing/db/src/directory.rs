@@ -4,7 +4,8 @@ use billing_primitives::OrganizationId;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::pool::Conn;
+use crate::error::DbError;
+use crate::pool::{Conn, Db};
 use crate::schema::directory;
 
 /// What is looked up before an organization is known.
@@ -34,6 +35,19 @@ impl Kind {
     }
 }
 
+impl Db {
+    /// Whose name or secret it is. One statement, which needs no transaction.
+    ///
+    /// # Errors
+    /// Faults of the database.
+    pub async fn find(&self, kind: Kind, lookup: &str) -> Result<Option<OrganizationId>, DbError> {
+        let mut conn = self.checkout().await?;
+        Ok(find(&mut conn, kind, lookup).await?)
+    }
+}
+
+/// As [`Db::find`], in the caller's transaction.
+///
 /// # Errors
 /// Faults of the database.
 pub async fn find(conn: &mut Conn, kind: Kind, lookup: &str) -> QueryResult<Option<OrganizationId>> {

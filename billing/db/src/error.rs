@@ -18,6 +18,9 @@ pub enum DbError {
     /// There is no room left.
     #[error("the database has no room left: {0}")]
     Full(String),
+    /// A text holds U+0000, which PostgreSQL keeps in no text: whoever sent it has to leave it out.
+    #[error("a text holds a character that cannot be stored (NUL)")]
+    Unstorable,
     /// One row more or less than the statement had to meet, such as an update of a finalized document.
     #[error("expected to write {expected} rows of {table}, wrote {written}")]
     RowsMissed { table: &'static str, expected: usize, written: usize },
@@ -104,6 +107,10 @@ fn classify(message: &str) -> Option<DbError> {
     if says_full(message) {
         return Some(DbError::Full(message.to_owned()));
     }
+    // For text, and for JSON. Texts are UTF-8 everywhere in this program, so no other byte is ever meant.
+    if says(&["invalid byte sequence for encoding \"UTF8\": 0x00", "unsupported Unicode escape sequence"]) {
+        return Some(DbError::Unstorable);
+    }
     let gone = [
         "terminating connection",
         "connection closed",
@@ -125,5 +132,25 @@ pub trait Fault: From<DbError> + Send {
 impl Fault for DbError {
     fn db(&self) -> Option<&DbError> {
         Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        let told = |message: &str| {
+            DbError::from(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned())))
+        };
+        for message in ["invalid byte sequence for encoding \"UTF8\": 0x00", "unsupported Unicode escape sequence"] {
+            let error = told(message);
+            assert!(matches!(error, DbError::Unstorable), "{message}");
+            assert!(!error.is_contention() && !error.is_passing(), "{message}");
+        }
+        assert!(told("deadlock detected").is_contention());
+        assert!(told("canceling statement due to statement timeout").is_passing());
+        assert!(matches!(told("division by zero"), DbError::Query(_)));
     }
 }

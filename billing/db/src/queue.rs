@@ -15,6 +15,7 @@ use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
 use crate::error::DbError;
+use crate::kept::Keep;
 use crate::pool::Conn;
 use crate::schema::{job, job_tick};
 
@@ -121,20 +122,42 @@ pub struct Counts {
 /// Faults of the database.
 pub async fn enqueue(conn: &mut Conn, new: &NewJob) -> Result<Enqueued, DbError> {
     let id = JobId::new();
-    let inserted = diesel::insert_into(job::table)
-        .values((
-            job::id.eq(id),
-            job::organization_id.eq(new.organization),
-            job::kind.eq(&new.kind),
-            job::payload.eq(&new.payload),
-            job::unique_key.eq(&new.unique_key),
-            new.run_at.map(|run_at| job::run_at.eq(run_at)),
-            job::max_attempts.eq(new.max_attempts),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
+    let inserted = insert(conn, &[id], std::slice::from_ref(new)).await?;
     Ok(if inserted == 1 { Enqueued::Now(id) } else { Enqueued::Before })
+}
+
+/// Adds many in one statement; returns how many of them wait now and did not before.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn enqueue_all(conn: &mut Conn, new: &[NewJob]) -> Result<usize, DbError> {
+    if new.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<JobId> = new.iter().map(|_| JobId::new()).collect();
+    insert(conn, &ids, new).await
+}
+
+async fn insert(conn: &mut Conn, ids: &[JobId], new: &[NewJob]) -> Result<usize, DbError> {
+    use sql_types::{Array, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid};
+    let inserted = diesel::sql_query(
+        "INSERT INTO job (id, organization_id, kind, payload, unique_key, run_at, max_attempts)
+         SELECT j.id, j.organization_id, j.kind, j.payload, j.unique_key, coalesce(j.run_at, now()), j.max_attempts
+         FROM unnest($1, $2, $3, $4, $5, $6, $7)
+             AS j (id, organization_id, kind, payload, unique_key, run_at, max_attempts)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<Uuid>, _>(ids.to_vec())
+    .bind::<Array<Nullable<Uuid>>, _>(new.iter().map(|job| job.organization).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(new.iter().map(|job| job.kind.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(new.iter().map(|job| &job.payload).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(new.iter().map(|job| job.unique_key.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(new.iter().map(|job| job.run_at).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(new.iter().map(|job| job.max_attempts).collect::<Vec<_>>())
+    .kept()
+    .execute(conn)
+    .await?;
+    Ok(inserted)
 }
 
 /// Claims up to `limit` due jobs of the given kinds, the longest due first; each is ours for `length`.

@@ -77,17 +77,13 @@ impl Db {
         T: Send,
         E: Fault,
     {
-        let begin = format!("BEGIN; {}", self.timeout());
+        let begin = format!("BEGIN; {}", self.local);
         self.again(&begin, work).await
     }
 
     fn scope(&self, organization: OrganizationId) -> String {
         // A typed id: nothing can be injected. `set_config()` would not reach the nodes of a distributed database.
-        format!("SET LOCAL app.organization = '{}'; {}", organization.uuid(), self.timeout())
-    }
-
-    fn timeout(&self) -> String {
-        format!("SET LOCAL statement_timeout = {}", self.statement_timeout.as_millis())
+        format!("SET LOCAL app.organization = '{}'; {}", organization.uuid(), self.local)
     }
 
     async fn again<T, E, F>(&self, begin: &str, mut work: F) -> Result<T, E>

@@ -20,6 +20,9 @@ pub enum TimeError {
     NotAnInstant(String),
     #[error("{0:?} is not a time zone of the IANA database")]
     NotAZone(String),
+    /// It is written as it should be, and nobody can mean it.
+    #[error("{0:?} lies outside the years 1970 to 2199")]
+    OutsideYears(String),
     #[error("the date is out of range")]
     OutOfRange,
 }
@@ -83,7 +86,7 @@ impl FromStr for Date {
             return Err(wrong());
         }
         let date: civil::Date = text.parse().map_err(|_| wrong())?;
-        if Date::YEARS.contains(&date.year()) { Ok(Date(date)) } else { Err(wrong()) }
+        if Date::YEARS.contains(&date.year()) { Ok(Date(date)) } else { Err(TimeError::OutsideYears(shown(text))) }
     }
 }
 
@@ -142,8 +145,11 @@ impl FromStr for Month {
         if text.len() != 7 {
             return Err(TimeError::NotAMonth(shown(text)));
         }
-        let first: Date = format!("{text}-01").parse().map_err(|_| TimeError::NotAMonth(shown(text)))?;
-        Ok(first.month())
+        match format!("{text}-01").parse::<Date>() {
+            Ok(first) => Ok(first.month()),
+            Err(TimeError::OutsideYears(_)) => Err(TimeError::OutsideYears(shown(text))),
+            Err(_) => Err(TimeError::NotAMonth(shown(text))),
+        }
     }
 }
 
@@ -182,6 +188,10 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let instant: jiff::Timestamp = text.parse().map_err(|_| TimeError::NotAnInstant(shown(text)))?;
+        // Its day in any zone becomes a date sooner or later.
+        if !Date::YEARS.contains(&jiff::tz::TimeZone::UTC.to_datetime(instant).date().year()) {
+            return Err(TimeError::OutsideYears(shown(text)));
+        }
         Timestamp::from_microseconds(instant.as_microsecond())
     }
 }
@@ -280,6 +290,22 @@ mod tests {
         }
         for wrong in ["2026-13", "2026-00", "2026", "2026-1"] {
             assert!(wrong.parse::<Month>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_year_that_nobody_means_is_told() {
+        for (text, told) in [
+            ("1900-01-01", "1900-01-01".parse::<Date>().map(|_| ())),
+            ("2200-01", "2200-01".parse::<Month>().map(|_| ())),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z".parse::<Timestamp>().map(|_| ())),
+            ("2200-01-01T00:00:00Z", "2200-01-01T00:00:00Z".parse::<Timestamp>().map(|_| ())),
+        ] {
+            let expected = format!("{text:?} lies outside the years 1970 to 2199");
+            assert_eq!(told.map_err(|error| error.to_string()), Err(expected));
+        }
+        for right in ["1970-01-01T00:00:00Z", "2199-12-31T23:59:59Z"] {
+            assert!(right.parse::<Timestamp>().is_ok(), "{right}");
         }
     }
 

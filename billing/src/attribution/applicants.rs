@@ -49,10 +49,8 @@ async fn application(
         Some(name) => programs::store::by_external_id(conn, organization, name).await?,
         None => programs::default_program(conn, organization).await?,
     };
-    let program = program.ok_or_else(|| {
-        let name: String = input.program.as_deref().unwrap_or("by default").chars().take(100).collect();
-        Refusal::not_found("program", "program", name)
-    })?;
+    let name = input.program.as_deref().unwrap_or("by default");
+    let program = program.ok_or_else(|| Refusal::not_found("program", "program", name))?;
     let referred_by = match &input.code {
         None => None,
         Some(code) => {

@@ -58,7 +58,8 @@ pub struct CreatedClaim {
 /// Makes a claim link; its token is in the answer and nowhere else.
 ///
 /// # Errors
-/// [`Refusal::Invalid`], [`Refusal::NotFound`] (partner, enrollment, plan), [`Refusal::PartnerNotActive`].
+/// [`Refusal::Invalid`], [`Refusal::NotFound`] (partner, enrollment, plan), [`Refusal::PartnerNotActive`]; a customer
+/// that the link could never bring is [`Refusal::Invalid`], too.
 pub async fn create(billing: &Billing, caller: &Caller, input: &NewClaim) -> Result<Applied<CreatedClaim>, Error> {
     let work = async |conn: &mut Conn| {
         let organization = organizations::current(conn, caller.organization).await?;
@@ -70,6 +71,7 @@ pub async fn create(billing: &Billing, caller: &Caller, input: &NewClaim) -> Res
         check_plan(conn, &organization, input).await?;
         let enrollment = enrollment(conn, &organization, input, now).await?;
         let link = link(&organization, input, enrollment, now)?;
+        check_customer(conn, &link, now.date_in(&organization.time_zone)).await?;
         let token = Token::from_random(TokenKind::Claim, rand::random());
         store::claims::insert(conn, &link, &token.hash()).await?;
         audit::record(conn, caller, now, "claim_link.create", link.id, json!(link)).await?;
@@ -146,6 +148,31 @@ fn link(
         customer_id: None,
         created_at: now,
     })
+}
+
+/// Turns away a link that nobody could use as things stand: who prepares it can name another customer, who opens it
+/// learns nothing.
+async fn check_customer(conn: &mut Conn, link: &ClaimLink, today: Date) -> Result<(), Error> {
+    let known = customers::store::by_external_id(conn, link.organization_id, &link.customer_external_id).await?;
+    let Some(known) = known else { return Ok(()) };
+    let reason = match link.kind {
+        ClaimKind::Wholesale => "there is a customer of that external id already",
+        ClaimKind::Affiliate => {
+            if is_free(conn, &known, today).await? {
+                return Ok(());
+            }
+            "the customer is a reseller's, or is credited already"
+        }
+    };
+    Err(Refusal::invalid("customerExternalId", reason).into())
+}
+
+/// Whether the customer is sold to directly and credited to nobody.
+async fn is_free(conn: &mut Conn, customer: &Customer, today: Date) -> Result<bool, Error> {
+    let organization = customer.organization_id;
+    let owners = customers::store::owners_of(conn, organization, &[customer.id]).await?;
+    let direct = customers::rules::owner_on(&owners, today).is_some_and(|owner| owner.partner_id.is_none());
+    Ok(direct && !store::attributions::is_attributed(conn, organization, customer.id).await?)
 }
 
 /// Ends a link that nobody has used.
@@ -312,10 +339,5 @@ async fn free(
         return customers::add(conn, billing, caller, &prepared(link, by, today)).await;
     };
     let locked = customers::store::lock(conn, organization, known.id).await?.ok_or(Refusal::ClaimLinkInvalid)?;
-    let owners = customers::store::owners_of(conn, organization, &[locked.id]).await?;
-    let direct = customers::rules::owner_on(&owners, today).is_some_and(|owner| owner.partner_id.is_none());
-    if !direct || store::attributions::is_attributed(conn, organization, locked.id).await? {
-        return Err(Refusal::ClaimLinkInvalid.into());
-    }
-    Ok(locked)
+    if is_free(conn, &locked, today).await? { Ok(locked) } else { Err(Refusal::ClaimLinkInvalid.into()) }
 }

@@ -66,7 +66,7 @@ pub(crate) enum Stage {
 /// its competition goes on if it is open.
 ///
 /// # Errors
-/// [`Refusal::Invalid`], [`Refusal::StripeCustomerTaken`].
+/// [`Refusal::Invalid`] (also another id at Stripe than it has), [`Refusal::StripeCustomerTaken`].
 pub async fn register(billing: &Billing, caller: &Caller, input: &Registration) -> Result<Applied<Customer>, Error> {
     let work = async |conn: &mut Conn| put(conn, billing, caller, input).await;
     billing.db.write(caller.organization, caller.key.as_ref(), work).await
@@ -142,7 +142,8 @@ fn new_customer(input: &Registration, owned_from: Date) -> NewCustomer {
     }
 }
 
-/// Locks a customer that is known and fills in what it does not have; what it has stays.
+/// Locks a customer that is known and fills in what it does not have; what it has stays. Another id at Stripe is
+/// refused: whoever gives it expects that what is paid under it counts.
 async fn fill_in(
     conn: &mut Conn,
     billing: &Billing,
@@ -152,6 +153,11 @@ async fn fill_in(
 ) -> Result<Customer, Error> {
     let locked = customers::store::lock(conn, caller.organization, known.id).await?;
     let locked = locked.ok_or_else(|| Refusal::not_found("externalId", "customer", known.id))?;
+    if let (Some(has), Some(given)) = (&locked.stripe_customer_id, &input.stripe_customer_id)
+        && has != given
+    {
+        return Err(Refusal::invalid("stripeCustomerId", "the customer has another one already").into());
+    }
     let profile = CustomerProfile {
         name: locked.name.clone(),
         country: locked.country.clone().or_else(|| input.country.clone()),

@@ -14,7 +14,7 @@ use billing_primitives::{
 use diesel::prelude::*;
 
 use super::rules::{Buckets, EntryKind, Step};
-use super::store::entries;
+use super::store::{entries, rows};
 use crate::chart;
 use crate::error::{Error, Refusal};
 use crate::programs::terms::SettlementMode;
@@ -119,7 +119,7 @@ impl Entry {
 /// A step on its way into the book.
 #[derive(Debug, Clone)]
 pub(crate) struct BookedStep {
-    /// Its row is locked by the caller, or was just inserted with nothing earned.
+    /// Its row is locked by the caller, or is opened in the same breath.
     pub commission: CommissionId,
     pub enrollment: EnrollmentId,
     pub currency: Currency,
@@ -146,9 +146,9 @@ pub(crate) struct Pen<'a> {
     pub now: Timestamp,
 }
 
-/// Writes steps in the order given: their entries, the amounts of their commissions, and what they move in the ledger.
-/// Of a commission there may be several; the rows of the commissions must be locked. What goes into a payout, comes back
-/// from it or is credited to an invoice is posted by the payout, as one sum.
+/// Opens commissions and writes steps in the order given: their entries, the amounts of their commissions, and what they
+/// move in the ledger. Of a commission there may be several; the rows of those that are not opened here must be locked.
+/// What goes into a payout, comes back from it or is credited to an invoice is posted by the payout, as one sum.
 ///
 /// # Errors
 /// [`Refusal::AmountOverflow`]; faults of the database, among them a check violation where an amount would fall below
@@ -156,15 +156,24 @@ pub(crate) struct Pen<'a> {
 pub(crate) async fn write(
     conn: &mut Conn,
     organization: OrganizationId,
+    opened: &[Commission],
     steps: &[BookedStep],
     pen: Pen<'_>,
 ) -> Result<Vec<CommissionEntryId>, Error> {
+    let mut sums = sums(steps)?;
+    if !opened.is_empty() {
+        // A row that is written with its amounts is not written twice.
+        let first: Vec<Moved> = opened.iter().map(|row| sums.remove(&row.id).unwrap_or_default()).collect();
+        rows::open(conn, organization, opened, &first).await?;
+    }
     if steps.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<CommissionEntryId> = steps.iter().map(|_| CommissionEntryId::new()).collect();
     entries::insert(conn, organization, &ids, steps, pen).await?;
-    entries::move_buckets(conn, organization, &sums(steps)?).await?;
+    if !sums.is_empty() {
+        entries::move_buckets(conn, organization, &sums).await?;
+    }
     let postings: Vec<Posting> = ids
         .iter()
         .zip(steps)

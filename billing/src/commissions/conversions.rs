@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::derive::{self, Cause};
 use super::situation::Asked;
-use super::store::conversions as sql;
+use super::store::{conversions as sql, standing};
 use crate::caller::Caller;
 use crate::error::{Error, Refusal};
 use crate::{Applied, Billing, audit, catalog, customers, organizations};
@@ -87,7 +87,8 @@ pub(crate) async fn convert(
 /// stands.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] (customer, plan), [`Refusal::Invalid`] (seats, an instant to come).
+/// [`Refusal::NotFound`] (customer, plan), [`Refusal::Invalid`] (seats, an instant to come or before anybody was credited
+/// with the customer).
 pub async fn record_conversion(
     billing: &Billing,
     caller: &Caller,
@@ -109,6 +110,15 @@ pub async fn record_conversion(
         if converted_at > now {
             return Err(Refusal::invalid("convertedAt", "lies in the future").into());
         }
+        let zone = organizations::current(conn, organization).await?.time_zone;
+        let credited = standing::attributions(conn, organization, &[input.customer]).await?;
+        let first = credited.iter().find(|row| row.enrollment_id.is_some());
+        if let Some(first) = first.filter(|first| converted_at.date_in(&zone) < first.effective_from) {
+            // The earliest report stands for good: one from before would wipe out what was earned.
+            let since =
+                format!("lies before {}, since when the customer is credited to somebody", first.effective_from);
+            return Err(Refusal::invalid("convertedAt", since).into());
+        }
         let new = NewConversion {
             customer: input.customer,
             converted_at,
@@ -122,7 +132,6 @@ pub async fn record_conversion(
         let details =
             json!({ "convertedAt": converted_at, "plan": input.plan, "seats": input.seats, "stands": stands });
         audit::record(conn, caller, now, REPORTED, input.customer, details).await?;
-        let zone = organizations::current(conn, organization).await?.time_zone;
         let asked = Asked { converted: &[input.customer], ..Asked::default() };
         let cause = Cause { cause: REPORTED, actor: &caller.actor.to_string() };
         derive::derive(conn, organization, &zone, now, asked, cause).await?;

@@ -12,7 +12,7 @@ use super::rules::{Deal, Earner, Share, Source, SourceLine, Target, cancelled_in
 use super::situation::{Earning, KnownCustomer, Situation, SourceKey, Version};
 use super::store::standing::AttributionRow;
 use crate::programs::terms::{CommissionBase, Terms, Trigger};
-use crate::stripe::{Assessment, DisputePolicy, EligibleLine, Related, SubscriptionFact, assess};
+use crate::stripe::{Assessment, DisputePolicy, EligibleLine, Flag, Related, SubscriptionFact, assess};
 
 text_enum! {
     /// Why a source earns nothing.
@@ -31,6 +31,8 @@ text_enum! {
         OtherTrigger = "OTHER_TRIGGER",
         /// A conversion needs the list price of its plan on its day.
         PriceMissing = "PRICE_MISSING",
+        /// The lines of the Stripe invoice do not add up to it.
+        TotalsDiffer = "TOTALS_DIFFER",
     }
 }
 
@@ -168,6 +170,9 @@ fn of_invoice(situation: &Situation, key: &SourceKey, bargain: &Bargain<'_>) -> 
         return Ok(Err(Skipped::OtherTrigger));
     }
     let assessment = assess(invoice, related, terms.disputes)?;
+    if assessment.flags.contains(&Flag::TotalsDiffer) {
+        return Ok(Err(Skipped::TotalsDiffer));
+    }
     let period_start = assessment.period_start.unwrap_or_else(|| paid_at.date_in(&situation.zone));
     if bargain.known.is_wholesale_on(period_start) {
         return Ok(Err(Skipped::Wholesale));

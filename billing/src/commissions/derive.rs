@@ -80,15 +80,12 @@ impl Plan {
         now: Timestamp,
         cause: Cause<'_>,
     ) -> Result<usize, Error> {
-        if !self.opened.is_empty() {
-            rows::open(conn, organization, &self.opened).await?;
-        }
         if !self.restated.is_empty() {
             rows::restate(conn, organization, &self.restated).await?;
         }
         let steps: Vec<BookedStep> = self.differences.iter().flat_map(|of| of.booked(cause.cause)).collect();
         let pen = Pen { actor: cause.actor, occurred_on: now.date_in(zone), now };
-        book::write(conn, organization, &steps, pen).await?;
+        book::write(conn, organization, &self.opened, &steps, pen).await?;
         Ok(steps.len())
     }
 }

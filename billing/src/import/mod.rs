@@ -50,7 +50,7 @@ pub enum ImportError {
 
 impl From<DbError> for ImportError {
     fn from(error: DbError) -> Self {
-        ImportError::Failed(Error::Db(error))
+        ImportError::Failed(Error::from(error))
     }
 }
 
@@ -143,9 +143,7 @@ async fn whose(
         return Ok(id);
     }
     let Some(name) = external_id(folder)? else { return Ok(OrganizationId::new()) };
-    let kind = directory::Kind::Organization;
-    let known: Option<_> =
-        billing.db.unscoped(async |conn| directory::find(conn, kind, &name).await.map_err(ImportError::from)).await?;
+    let known = billing.db.find(directory::Kind::Organization, &name).await?;
     Ok(known.unwrap_or_else(OrganizationId::new))
 }
 

@@ -5,6 +5,7 @@
 
 use billing_db::Conn;
 use billing_primitives::Timestamp;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::store;
@@ -62,10 +63,23 @@ fn invoice_id(fact: &Fact) -> Option<String> {
     matches!(fact, Fact::Invoice(_)).then(|| fact.id())
 }
 
+/// The one thing that an event says outside its object.
+#[derive(Deserialize)]
+struct Mode {
+    livemode: Option<bool>,
+}
+
 /// Reads an invoice as if an event had told of it when it was paid.
 fn read(index: usize, invoice: &str, live: bool) -> Result<(Vec<Fact>, Timestamp), Refusal> {
     let wrong = |why: String| Refusal::invalid("invoices", format!("invoice {}: {why}", index + 1));
     let object: &RawValue = serde_json::from_str(invoice).map_err(|error| wrong(error.to_string()))?;
+    if !object.get().starts_with('{') {
+        return Err(wrong("it is no object".to_owned()));
+    }
+    let mode: Mode = serde_json::from_str(invoice).map_err(|error| wrong(error.to_string()))?;
+    if mode.livemode.is_some_and(|is| is != live) {
+        return Err(wrong(format!("livemode is {}, which is not the organization's mode", !live)));
+    }
     let told = format!(
         r#"{{"id":"stripe.backfill","type":"invoice.updated","created":0,"livemode":{live},"data":{{"object":{object}}}}}"#
     );

@@ -43,8 +43,9 @@ impl EventJob {
 
 /// # Errors
 /// Faults of the database.
-pub(super) async fn enqueue(conn: &mut Conn, organization: OrganizationId, event: &str) -> Result<(), Error> {
-    queue::enqueue(conn, &EventJob { event: event.to_owned() }.of(organization)).await?;
+pub(super) async fn enqueue(conn: &mut Conn, organization: OrganizationId, events: &[String]) -> Result<(), Error> {
+    let jobs: Vec<NewJob> = events.iter().map(|event| EventJob { event: event.clone() }.of(organization)).collect();
+    queue::enqueue_all(conn, &jobs).await?;
     Ok(())
 }
 
@@ -56,9 +57,7 @@ pub(super) async fn enqueue(conn: &mut Conn, organization: OrganizationId, event
 pub async fn retry_open(billing: &Billing, organization: OrganizationId) -> Result<usize, Error> {
     let work = async |conn: &mut Conn| {
         let open = store::open_events(conn, organization, SWEPT).await?;
-        for event in &open {
-            enqueue(conn, organization, event).await?;
-        }
+        enqueue(conn, organization, &open).await?;
         Ok(open.len())
     };
     billing.db.scoped(organization, work).await

@@ -46,7 +46,7 @@ text_enum! {
         LookupFailed = "LOOKUP_FAILED",
         /// Money went back on a payment of which no invoice is known yet.
         NoInvoice = "NO_INVOICE",
-        /// Nothing we know of within a day: a payment that has no invoice.
+        /// A payment of which no invoice was known within a day, or an event of a connected account.
         NotOurs = "NOT_OURS",
         /// A fault of ours.
         Failed = "FAILED",
@@ -58,6 +58,8 @@ text_enum! {
         NotEnrolled = "NOT_ENROLLED",
         Wholesale = "WHOLESALE",
         PriceMissing = "PRICE_MISSING",
+        /// The lines of the invoice do not add up to it: nothing is earned.
+        TotalsDiffer = "TOTALS_DIFFER",
     }
 }
 
@@ -140,9 +142,7 @@ pub async fn replay(
         if let Some(missing) = ids.iter().find(|id| !found.contains(id)) {
             return Err(Refusal::not_found("events", "Stripe event", missing).into());
         }
-        for event in &found {
-            job::enqueue(conn, organization, event).await?;
-        }
+        job::enqueue(conn, organization, &found).await?;
         let details = serde_json::json!({ "events": ids, "reason": reason, "found": found.len() });
         audit::record(conn, caller, now, "stripe.replay", organization, details).await?;
         Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
@@ -159,8 +159,6 @@ pub(crate) async fn look_again(
     organization: OrganizationId,
     customers: &[CustomerId],
 ) -> Result<(), Error> {
-    for event in store::reopen_of_customers(conn, organization, customers).await? {
-        job::enqueue(conn, organization, &event).await?;
-    }
-    Ok(())
+    let events = store::reopen_of_customers(conn, organization, customers).await?;
+    job::enqueue(conn, organization, &events).await
 }

@@ -11,7 +11,7 @@ use crate::commissions::derive::{self, Cause, Derived};
 use crate::commissions::situation::{Asked, SourceKey};
 use crate::error::Error;
 use crate::organizations::{Mode, Organization};
-use crate::stripe::{Envelope, Fact, Lookup, News, StripeClient, StripeError, replaces};
+use crate::stripe::{Envelope, Fact, Lookup, News, ParseError, StripeClient, StripeError, replaces};
 use crate::{Actor, Billing, Caller, organizations};
 
 /// Attempts at asking Stripe after which an event is parked.
@@ -48,117 +48,122 @@ impl Ending {
 /// # Errors
 /// Faults of the database that may pass; everything else parks the event.
 pub async fn process(billing: &Billing, organization: OrganizationId, event_id: &str) -> Result<Processed, Error> {
-    let read = async |conn: &mut Conn| prepare(conn, organization, event_id).await;
-    let Some(Prepared { event, seller, read }) = billing.db.read(organization, read).await? else {
-        return Ok(Processed::Done);
-    };
-    let (news, questions) = match read {
-        Ok(read) => read,
-        Err(ending) => return end(billing, &seller, &event, ending).await,
-    };
-    match ask(billing, &questions).await {
-        Ok(answers) => {
-            let facts = newest(news.facts, answers, event.occurred_at);
-            let work =
-                async |conn: &mut Conn| apply(conn, billing, &seller, &event, &facts, questions.unanswered).await;
-            match billing.db.scoped(organization, work).await {
-                Ok(()) => Ok(Processed::Done),
-                Err(Error::Db(error)) if error.is_passing() => Err(error.into()),
-                Err(error) => {
-                    tracing::error!(event = event.event_id, %error, "the event is parked");
-                    end(billing, &seller, &event, Ending::parked(EventReason::Failed, error.to_string())).await
+    let db = billing.db.brisk();
+    let mut answers: Option<Vec<Fact>> = None;
+    loop {
+        let work = async |conn: &mut Conn| attempt(conn, billing, organization, event_id, answers.as_deref()).await;
+        let ending = match db.scoped(organization, work).await {
+            Ok(None) => return Ok(Processed::Done),
+            // Stripe is asked between two transactions: nobody waits for it with a lock in hand.
+            Ok(Some(questions)) => match ask(billing, &questions).await {
+                Ok(told) => {
+                    answers = Some(told);
+                    continue;
                 }
+                Err(StripeError::Passing(detail)) if questions.attempts + 1 < ATTEMPTS => {
+                    let note = async |conn: &mut Conn| {
+                        Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?)
+                    };
+                    db.scoped(organization, note).await?;
+                    return Ok(Processed::Later(detail));
+                }
+                Err(StripeError::Passing(detail) | StripeError::Refused(detail)) => {
+                    Ending::parked(EventReason::LookupFailed, detail)
+                }
+            },
+            Err(Error::Db(error)) if error.is_passing() => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(event = event_id, %error, "the event is parked");
+                Ending::parked(EventReason::Failed, error.to_string())
             }
-        }
-        Err(StripeError::Passing(detail)) if event.attempts + 1 < ATTEMPTS => {
-            let note =
-                async |conn: &mut Conn| Ok::<_, Error>(store::attempted(conn, organization, event_id, &detail).await?);
-            billing.db.scoped(organization, note).await?;
-            Ok(Processed::Later(detail))
-        }
-        Err(StripeError::Passing(detail) | StripeError::Refused(detail)) => {
-            end(billing, &seller, &event, Ending::parked(EventReason::LookupFailed, detail)).await
-        }
+        };
+        let park = async |conn: &mut Conn| {
+            let now = billing.clock.now(conn).await?;
+            write_ending(conn, organization, event_id, &ending, None, now).await
+        };
+        db.scoped(organization, park).await?;
+        return Ok(Processed::Done);
     }
 }
 
-/// An event that is to be processed, as far as it can be understood.
-struct Prepared {
-    event: StripeEvent,
-    seller: Organization,
-    read: Result<(News, Questions), Ending>,
-}
-
-/// What Stripe has to be asked.
+/// What Stripe has to be asked about an event.
 struct Questions {
-    api_key: Option<String>,
+    api_key: String,
     lookups: Vec<Lookup>,
-    /// No key is set, and something should have been asked.
-    unanswered: bool,
+    /// Times that the event was tried before.
+    attempts: i32,
 }
 
-/// None for an event that is done, or not there.
-async fn prepare(conn: &mut Conn, organization: OrganizationId, event_id: &str) -> Result<Option<Prepared>, Error> {
-    let found = store::events_by_ids(conn, organization, &[event_id.to_owned()]).await?.pop();
-    let Some(event) = found.filter(|event| event.status != EventStatus::Processed) else { return Ok(None) };
-    let seller = organizations::current(conn, organization).await?;
-    let read = if event.livemode == (seller.mode == Mode::Live) {
-        match Envelope::parse(event.body.as_bytes()).and_then(|envelope| envelope.news()) {
-            Ok(news) => {
-                let questions = questions(conn, organization, &news).await?;
-                Ok((news, questions))
-            }
-            Err(error) => Err(Ending::parked(EventReason::Unreadable, error.to_string())),
-        }
-    } else {
-        Err(Ending::parked(EventReason::LivemodeMismatch, ""))
-    };
-    Ok(Some(Prepared { event, seller, read }))
-}
-
-async fn end(
+/// Processes the event unless it is done, or says what has to be asked first.
+async fn attempt(
+    conn: &mut Conn,
     billing: &Billing,
-    seller: &Organization,
-    event: &StripeEvent,
-    ending: Ending,
-) -> Result<Processed, Error> {
-    let work = async |conn: &mut Conn| {
-        let now = billing.clock.now(conn).await?;
-        write_ending(conn, seller.id, event, &ending, None, now).await
+    organization: OrganizationId,
+    event_id: &str,
+    answers: Option<&[Fact]>,
+) -> Result<Option<Questions>, Error> {
+    let Some(event) = store::lock_open_event(conn, organization, event_id).await? else { return Ok(None) };
+    let seller = organizations::current(conn, organization).await?;
+    let now = billing.clock.now(conn).await?;
+    let news = match read(&event, &seller) {
+        Ok(news) => news,
+        Err(ending) => {
+            write_ending(conn, organization, event_id, &ending, None, now).await?;
+            return Ok(None);
+        }
     };
-    billing.db.scoped(seller.id, work).await?;
-    Ok(Processed::Done)
+    let mut unanswered = false;
+    if answers.is_none() && !news.lookups.is_empty() {
+        match store::account(conn, organization).await? {
+            Some(api_key) => {
+                let lookups = needed(conn, organization, &news).await?;
+                if !lookups.is_empty() {
+                    return Ok(Some(Questions { api_key, lookups, attempts: event.attempts }));
+                }
+            }
+            None => unanswered = news.lookups.iter().any(|lookup| !may_be_told(lookup)),
+        }
+    }
+    let facts = newest(news.facts, answers.unwrap_or_default(), event.occurred_at);
+    apply(conn, &seller, &event, &facts, unanswered, now).await?;
+    Ok(None)
+}
+
+/// What the event tells, or how it ends because it tells nothing.
+fn read(event: &StripeEvent, seller: &Organization) -> Result<News, Ending> {
+    if event.livemode != (seller.mode == Mode::Live) {
+        return Err(Ending::parked(EventReason::LivemodeMismatch, ""));
+    }
+    let unreadable = |error: ParseError| Ending::parked(EventReason::Unreadable, error.to_string());
+    let envelope = Envelope::parse(event.body.as_bytes()).map_err(unreadable)?;
+    if let Some(account) = &envelope.account {
+        // What is paid to the accounts connected to a platform is no revenue of its own.
+        let detail = Some(format!("of the connected account {account}"));
+        return Err(Ending { detail, ..Ending::processed(Some(EventReason::NotOurs)) });
+    }
+    envelope.news().map_err(unreadable)
 }
 
 async fn write_ending(
     conn: &mut Conn,
     organization: OrganizationId,
-    event: &StripeEvent,
+    event_id: &str,
     ending: &Ending,
     customer: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let Ending { status, reason, detail } = ending;
-    let customer = customer.or(event.customer.as_deref());
     let ending = store::EndOfEvent { status: *status, reason: *reason, detail: detail.as_deref(), customer, at: now };
-    Ok(store::end_event(conn, organization, &event.event_id, &ending).await?)
+    Ok(store::end_event(conn, organization, event_id, &ending).await?)
 }
 
 /// What the event does not say, and nothing stored does.
-async fn questions(conn: &mut Conn, organization: OrganizationId, news: &News) -> Result<Questions, Error> {
-    if news.lookups.is_empty() {
-        return Ok(Questions { api_key: None, lookups: Vec::new(), unanswered: false });
-    }
-    let api_key = store::account(conn, organization).await?;
-    if api_key.is_none() {
-        let unanswered = news.lookups.iter().any(|lookup| !may_be_told(lookup));
-        return Ok(Questions { api_key, lookups: Vec::new(), unanswered });
-    }
+async fn needed(conn: &mut Conn, organization: OrganizationId, news: &News) -> Result<Vec<Lookup>, Error> {
     let intents: Vec<String> = news.lookups.iter().filter_map(intent).collect();
-    let linked = store::linked_intents(conn, organization, &intents).await?;
-    let needed = |lookup: &&Lookup| intent(lookup).is_none_or(|intent| !linked.contains(&intent));
-    let lookups = news.lookups.iter().filter(needed).cloned().collect();
-    Ok(Questions { api_key, lookups, unanswered: false })
+    let linked =
+        if intents.is_empty() { BTreeSet::new() } else { store::linked_intents(conn, organization, &intents).await? };
+    let open = |lookup: &&Lookup| intent(lookup).is_none_or(|intent| !linked.contains(&intent));
+    Ok(news.lookups.iter().filter(open).cloned().collect())
 }
 
 fn intent(lookup: &Lookup) -> Option<String> {
@@ -173,12 +178,9 @@ fn may_be_told(lookup: &Lookup) -> bool {
     matches!(lookup, Lookup::PaymentsOfIntent(_) | Lookup::PaymentsOfInvoice(_))
 }
 
-/// Asks Stripe, before any transaction begins.
+/// Asks Stripe.
 async fn ask(billing: &Billing, questions: &Questions) -> Result<Vec<Fact>, StripeError> {
-    let Some(api_key) = questions.api_key.as_ref().filter(|_| !questions.lookups.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    let client = StripeClient::new(api_key, billing.stripe_base.as_deref())?;
+    let client = StripeClient::new(&questions.api_key, billing.stripe_base.as_deref())?;
     let mut facts = Vec::new();
     for lookup in &questions.lookups {
         match client.fetch(lookup).await {
@@ -194,9 +196,9 @@ async fn ask(billing: &Billing, questions: &Questions) -> Result<Vec<Fact>, Stri
 }
 
 /// Each object's newest fact. What a look-up answered counts as of the event's time, too.
-fn newest(told: Vec<Fact>, looked_up: Vec<Fact>, as_of: Timestamp) -> Vec<Fact> {
+fn newest(told: Vec<Fact>, looked_up: &[Fact], as_of: Timestamp) -> Vec<Fact> {
     let mut facts: BTreeMap<(crate::stripe::FactKind, String), Fact> = BTreeMap::new();
-    for fact in told.into_iter().chain(looked_up) {
+    for fact in told.into_iter().chain(looked_up.iter().cloned()) {
         let key = (fact.kind(), fact.id());
         let stands = facts.get(&key).is_some_and(|old| !replaces((&fact, as_of), (old, as_of)));
         if !stands {
@@ -209,17 +211,13 @@ fn newest(told: Vec<Fact>, looked_up: Vec<Fact>, as_of: Timestamp) -> Vec<Fact> 
 /// Writes the facts, and what follows from them.
 async fn apply(
     conn: &mut Conn,
-    billing: &Billing,
     seller: &Organization,
     event: &StripeEvent,
     facts: &[Fact],
     unanswered: bool,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let organization = seller.id;
-    if !store::lock_event(conn, organization, &event.event_id).await? {
-        return Ok(());
-    }
-    let now = billing.clock.now(conn).await?;
     store::write_facts(conn, organization, facts, event).await?;
     let caller = Caller { organization, actor: Actor::Stripe, key: None };
     let touched = effects::of_facts(conn, &caller, event, facts, now).await?;
@@ -233,7 +231,7 @@ async fn apply(
     let derived = derive::derive(conn, organization, &seller.time_zone, now, asked, cause).await?;
     let ending = ending(event, facts, &touched, &derived, unanswered, now);
     let customer = facts.iter().find_map(|fact| fact.keys().customer);
-    write_ending(conn, organization, event, &ending, customer.as_deref(), now).await
+    write_ending(conn, organization, &event.event_id, &ending, customer.as_deref(), now).await
 }
 
 fn ending(
@@ -273,6 +271,7 @@ fn reason(skipped: Skipped) -> Option<EventReason> {
         Skipped::NotEnrolled => EventReason::NotEnrolled,
         Skipped::Wholesale => EventReason::Wholesale,
         Skipped::PriceMissing => EventReason::PriceMissing,
+        Skipped::TotalsDiffer => EventReason::TotalsDiffer,
         Skipped::NotEarned | Skipped::OtherTrigger => return None,
     })
 }

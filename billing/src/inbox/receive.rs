@@ -57,7 +57,7 @@ pub async fn receive(billing: &Billing, endpoint: &str, header: &str, body: &[u8
         }
         keep(conn, organization, &new_event(id, body, mode, now)).await.map(|stored| Some(Ok(stored)))
     };
-    match billing.db.scoped(organization, work).await? {
+    match billing.db.brisk().scoped(organization, work).await? {
         None => Err(Rejected::Unknown),
         Some(Err(error)) => Err(Rejected::Signature(error)),
         Some(Ok(true)) => Ok(Received::Now),
@@ -77,12 +77,7 @@ pub async fn reject(billing: &Billing, endpoint: &str) -> Result<(), Rejected> {
 
 async fn find(billing: &Billing, endpoint: &str) -> Result<(OrganizationId, StripeEndpointId), Rejected> {
     let id: StripeEndpointId = endpoint.parse().map_err(|_| Rejected::Unknown)?;
-    let found = billing
-        .db
-        .unscoped(async |conn| {
-            Ok::<_, Error>(directory::find(conn, directory::Kind::StripeEndpoint, &id.to_string()).await?)
-        })
-        .await?;
+    let found = billing.db.find(directory::Kind::StripeEndpoint, &id.to_string()).await.map_err(Error::from)?;
     Ok((found.ok_or(Rejected::Unknown)?, id))
 }
 
@@ -134,7 +129,7 @@ async fn keep(conn: &mut Conn, organization: OrganizationId, event: &NewEvent) -
         return Ok(false);
     }
     if event.status == EventStatus::Received {
-        job::enqueue(conn, organization, &event.event_id).await?;
+        job::enqueue(conn, organization, std::slice::from_ref(&event.event_id)).await?;
     }
     Ok(true)
 }

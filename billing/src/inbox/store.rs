@@ -195,18 +195,21 @@ pub async fn events_by_ids(
         .await
 }
 
-/// Locks an event that is still to be processed; false when somebody was quicker.
-pub async fn lock_event(conn: &mut Conn, organization: OrganizationId, id: &str) -> QueryResult<bool> {
-    let found: Option<String> = stripe_event::table
+/// Locks an event that is still to be processed; none when somebody was quicker.
+pub async fn lock_open_event(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    id: &str,
+) -> QueryResult<Option<StripeEvent>> {
+    stripe_event::table
         .filter(stripe_event::organization_id.eq(organization))
         .filter(stripe_event::event_id.eq(id))
         .filter(stripe_event::status.ne(EventStatus::Processed))
-        .select(stripe_event::event_id)
+        .select(StripeEvent::as_select())
         .for_no_key_update()
         .first(conn)
         .await
-        .optional()?;
-    Ok(found.is_some())
+        .optional()
 }
 
 /// How an event ended.
@@ -215,6 +218,7 @@ pub struct EndOfEvent<'a> {
     pub status: EventStatus,
     pub reason: Option<EventReason>,
     pub detail: Option<&'a str>,
+    /// None: as it was.
     pub customer: Option<&'a str>,
     pub at: Timestamp,
 }
@@ -232,7 +236,7 @@ pub async fn end_event(
             stripe_event::status.eq(end.status),
             stripe_event::reason.eq(end.reason),
             stripe_event::detail.eq(end.detail),
-            stripe_event::customer.eq(end.customer),
+            end.customer.map(|customer| stripe_event::customer.eq(customer)),
             stripe_event::attempts.eq(stripe_event::attempts + 1),
             stripe_event::processed_at.eq((end.status == EventStatus::Processed).then_some(end.at)),
         ))

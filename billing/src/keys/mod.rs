@@ -148,11 +148,7 @@ pub async fn by_ids(billing: &Billing, organization: OrganizationId, ids: &[ApiK
 pub async fn authenticate(billing: &Billing, secret: &str) -> Result<Option<Authenticated>, Error> {
     let Some(secret) = Secret::parse(secret) else { return Ok(None) };
     let hash = secret.hash();
-    let organization = billing
-        .db
-        .unscoped(async |conn| Ok::<_, Error>(directory::find(conn, directory::Kind::ApiKey, &hash).await?))
-        .await?;
-    let Some(organization) = organization else { return Ok(None) };
+    let Some(organization) = billing.db.find(directory::Kind::ApiKey, &hash).await? else { return Ok(None) };
     billing
         .db
         .scoped(organization, async |conn| {

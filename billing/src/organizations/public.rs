@@ -69,7 +69,7 @@ pub async fn by_host(billing: &Billing, host: &str) -> Result<Option<Organizatio
 }
 
 async fn find(billing: &Billing, kind: directory::Kind, lookup: &str) -> Result<Option<OrganizationId>, Error> {
-    billing.db.unscoped(async |conn| Ok(directory::find(conn, kind, lookup).await?)).await
+    Ok(billing.db.find(kind, lookup).await?)
 }
 
 async fn lock(conn: &mut Conn, id: OrganizationId) -> Result<Organization, Error> {

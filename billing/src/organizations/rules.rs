@@ -2,6 +2,7 @@
 
 use billing_primitives::{OrganizationId, Timestamp};
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::Zoned;
 
 use super::{Mode, NewOrganization, Organization};
 use crate::error::Refusal;
@@ -160,16 +161,42 @@ pub fn email(given: &str) -> Result<String, Refusal> {
     if plausible { Ok(given.to_owned()) } else { Err(Refusal::invalid("email", "not an e-mail address")) }
 }
 
-/// A cron expression of five fields.
+/// A cron expression of five fields, and a day that it will ever meet.
 ///
 /// # Errors
 /// [`Refusal::Invalid`].
 pub fn run_schedule(given: &str) -> Result<String, Refusal> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    match parser.parse(given) {
-        Ok(_) => Ok(given.to_owned()),
-        Err(error) => Err(Refusal::invalid("runSchedule", format!("not a cron expression of five fields: {error}"))),
+    first_ticks("runSchedule", given)?;
+    Ok(given.to_owned())
+}
+
+/// As [`run_schedule`], at most once a day: a period has one payout run, and every other tick would open nothing.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn payout_schedule(given: &str) -> Result<(), Refusal> {
+    match first_ticks("payoutSchedule", given)? {
+        // All days it meets have the same ticks, so the first one stands for them.
+        (first, Some(second)) if second.date() == first.date() => {
+            Err(Refusal::invalid("payoutSchedule", "more often than once a day"))
+        }
+        _ => Ok(()),
     }
+}
+
+/// The first two ticks there ever were.
+fn first_ticks(field: &'static str, given: &str) -> Result<(Zoned, Option<Zoned>), Refusal> {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    let cron = parser
+        .parse(given)
+        .map_err(|error| Refusal::invalid(field, format!("not a cron expression of five fields: {error}")))?;
+    // In UTC, where no hour is left out or comes twice, and from midnight on, so that the first day is whole.
+    let start = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    let first = cron
+        .find_next_occurrence(&start, true)
+        .map_err(|_| Refusal::invalid(field, "a cron expression that no day ever meets"))?;
+    let second = cron.find_next_occurrence(&first, false).ok();
+    Ok((first, second))
 }
 
 /// # Errors
@@ -187,10 +214,17 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for wrong in ["", "* * * *", "60 * * * *", "0 0 * * * *", "every day"] {
+        for wrong in ["", "* * * *", "60 * * * *", "0 0 * * * *", "every day", "0 0 30 2 *"] {
             assert!(run_schedule(wrong).is_err(), "{wrong}");
+            assert_eq!(payout_schedule(wrong).unwrap_err().field(), Some("payoutSchedule"), "{wrong}");
         }
-        assert!(run_schedule("0 6 1 * *").is_ok());
+        for right in ["0 6 1 * *", "0 6 L * *", "0 0 29 2 *"] {
+            assert!(run_schedule(right).is_ok() && payout_schedule(right).is_ok(), "{right}");
+        }
+        for often in ["* * * * *", "0 6,18 1 * *", "59,0 23 * * MON"] {
+            assert!(run_schedule(often).is_ok() && payout_schedule(often).is_err(), "{often}");
+        }
+        assert!(payout_schedule("0 6 * * *").is_ok());
     }
 
     #[test]

@@ -151,7 +151,9 @@ pub(crate) async fn change(
     {
         return Err(Refusal::ExternalIdTaken { what: "partner", external_id: after.external_id }.into());
     }
-    check_parent(conn, &after).await?;
+    if after.parent_partner_id != before.parent_partner_id {
+        check_parent(conn, &after).await?;
+    }
     store::update(conn, &after).await?;
     if after.parent_partner_id != before.parent_partner_id {
         let zone = organizations::current(conn, caller.organization).await?.time_zone;
@@ -288,42 +290,12 @@ pub(crate) async fn lock(conn: &mut Conn, organization: OrganizationId, id: Part
     store::lock(conn, organization, id).await?.ok_or_else(|| Refusal::not_found("partner", "partner", id).into())
 }
 
-/// Of each partner and day the parents upward on that day, the nearest first and at most ten, in the order of `asked`.
-///
-/// # Errors
-/// Faults of the database.
-pub(crate) async fn chains(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    asked: &[(PartnerId, Date)],
-) -> Result<Vec<Vec<PartnerId>>, Error> {
-    let mut chains = vec![Vec::new(); asked.len()];
-    for (place, parent) in store::chains(conn, organization, asked).await? {
-        // Places come back as they were numbered.
-        if let Some(chain) = usize::try_from(place).ok().and_then(|place| chains.get_mut(place)) {
-            chain.push(parent);
-        }
-    }
-    Ok(chains)
-}
-
-/// As [`chains`], for whoever asks from outside.
-///
-/// # Errors
-/// Faults of the database.
-pub async fn uplines(
-    billing: &Billing,
-    organization: OrganizationId,
-    asked: &[(PartnerId, Date)],
-) -> Result<Vec<Vec<PartnerId>>, Error> {
-    billing.db.read(organization, async |conn| chains(conn, organization, asked).await).await
-}
-
 async fn check_parent(conn: &mut Conn, partner: &Partner) -> Result<(), Error> {
     let Some(parent) = partner.parent_partner_id else { return Ok(()) };
     if store::by_ids(conn, partner.organization_id, &[parent]).await?.is_empty() {
         return Err(Refusal::not_found("parent", "partner", parent).into());
     }
+    store::take_turns_at_parents(conn, partner.organization_id).await?;
     if store::ancestors(conn, partner.organization_id, parent).await?.contains(&partner.id) {
         return Err(Refusal::ParentLoop { partner: partner.external_id.clone() }.into());
     }

@@ -5,7 +5,7 @@ use billing_db::{Conn, DbError};
 use billing_primitives::{Date, OrganizationId, PartnerId, Timestamp};
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Date as SqlDate, Nullable, Timestamptz, Uuid};
+use diesel::sql_types::{Nullable, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::Partner;
@@ -118,6 +118,16 @@ struct Ancestor {
     id: PartnerId,
 }
 
+/// Takes turns, until the transaction ends, with everybody else who sets a parent in the organization: two at once could
+/// close a circle that neither of them sees.
+pub async fn take_turns_at_parents(conn: &mut Conn, organization: OrganizationId) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtext($1::text || 'partner_parent'))")
+        .bind::<Uuid, _>(organization)
+        .execute(conn)
+        .await
+        .map(|_| ())
+}
+
 /// The partner and its parents up to the root.
 pub async fn ancestors(conn: &mut Conn, organization: OrganizationId, id: PartnerId) -> QueryResult<Vec<PartnerId>> {
     let rows: Vec<Ancestor> = diesel::sql_query(
@@ -166,43 +176,4 @@ pub async fn note_parent(conn: &mut Conn, row: &Partner, day: Date, now: Timesta
         .execute(conn)
         .await?;
     DbError::expect_rows("partner_parent", 1, written)
-}
-
-#[derive(QueryableByName)]
-struct Link {
-    #[diesel(sql_type = BigInt)]
-    place: i64,
-    #[diesel(sql_type = Uuid)]
-    partner_id: PartnerId,
-}
-
-/// Of each partner and day the parents on that day, as the place in `asked` and the parent, the nearest first.
-pub async fn chains(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    asked: &[(PartnerId, Date)],
-) -> QueryResult<Vec<(i64, PartnerId)>> {
-    let (partners, days): (Vec<PartnerId>, Vec<Date>) = asked.iter().copied().unzip();
-    let rows: Vec<Link> = diesel::sql_query(
-        "WITH RECURSIVE chain AS (
-             SELECT a.place - 1 AS place, a.day, 0 AS level, a.partner_id
-             FROM unnest($2, $3) WITH ORDINALITY AS a (partner_id, day, place)
-             UNION ALL
-             SELECT c.place, c.day, c.level + 1, above.parent_partner_id
-             FROM chain c
-             CROSS JOIN LATERAL (
-                 SELECT p.parent_partner_id FROM partner_parent p
-                 WHERE p.organization_id = $1 AND p.partner_id = c.partner_id AND p.effective_from <= c.day
-                 ORDER BY p.effective_from DESC LIMIT 1
-             ) above
-             WHERE c.level < 10 AND above.parent_partner_id IS NOT NULL
-         )
-         SELECT place, partner_id FROM chain WHERE level > 0 ORDER BY place, level",
-    )
-    .bind::<Uuid, _>(organization)
-    .bind::<Array<Uuid>, _>(partners)
-    .bind::<Array<SqlDate>, _>(days)
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.place, row.partner_id)).collect())
 }

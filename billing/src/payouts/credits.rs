@@ -191,7 +191,7 @@ impl Credits {
         sql::insert_items(conn, organization, &self.items).await?;
         // Whoever finalizes the invoices, the credit follows from them by itself.
         let actor = Actor::Schedule.to_string();
-        book::write(conn, organization, &self.steps, Pen { actor: &actor, occurred_on: on, now }).await?;
+        book::write(conn, organization, &[], &self.steps, Pen { actor: &actor, occurred_on: on, now }).await?;
         payments::paid_by_commission(conn, organization, on, self.payments).await
     }
 }

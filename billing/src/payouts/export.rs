@@ -52,7 +52,7 @@ async fn of_run(conn: &mut Conn, organization: OrganizationId, id: PayoutRunId) 
     let run = run_sql::by_ids(conn, organization, &[id]).await?.pop();
     let run = run.ok_or_else(|| Refusal::not_found("payoutRun", "payout run", id))?;
     if !matches!(run.status, RunStatus::Approved | RunStatus::Sent) {
-        return Err(Refusal::PayoutRunStatus { status: run.status }.into());
+        return Err(Refusal::PayoutRunStatus { status: run.status, needed: "APPROVED or SENT" }.into());
     }
     Ok(file(&run, &sql::bank_lines(conn, organization, id).await?)?)
 }

@@ -42,7 +42,8 @@ pub async fn mark_sent(billing: &Billing, caller: &Caller, id: PayoutRunId) -> R
 /// Says that a payout was transferred. `reference` is the bank's; one of which nobody knew needs it as proof.
 ///
 /// # Errors
-/// [`Refusal::PayoutStatus`], [`Refusal::NotFound`]; [`Refusal::Invalid`] (a day in the future, no proof).
+/// [`Refusal::PayoutStatus`], [`Refusal::NotFound`]; [`Refusal::Invalid`] (a day to come or before
+/// the run's cut-off, no proof).
 pub async fn mark_paid(
     billing: &Billing,
     caller: &Caller,
@@ -52,13 +53,15 @@ pub async fn mark_paid(
 ) -> Result<Applied<Payout>, Error> {
     let work = async |conn: &mut Conn| {
         let organization = caller.organization;
-        let payout = locked(conn, organization, id).await?;
+        let (payout, run) = locked(conn, organization, id).await?;
         let reference = optional("reference", reference)?;
         let Some(status) = state::payout(payout.status, Outcome::Paid, reference.is_some())? else {
-            return Ok(payout);
+            let same = payout.settled_on == Some(on) && payout.reference == reference;
+            let needed = "the day and the reference that it was paid with";
+            return if same { Ok(payout) } else { Err(Refusal::PayoutStatus { status: payout.status, needed }.into()) };
         };
         let (now, today) = moment(conn, billing, organization).await?;
-        not_in_the_future(on, today)?;
+        transferable(on, &run, today)?;
         let payout = Payout { status, settled_on: Some(on), reference, ..payout };
         sql::update(conn, organization, &payout).await?;
         settle(conn, caller, std::slice::from_ref(&payout), on, now).await?;
@@ -85,11 +88,11 @@ pub async fn mark_all_paid(
         let organization = caller.organization;
         let run = lock(conn, organization, id).await?;
         if run.status != state::RunStatus::Sent {
-            return Err(Refusal::PayoutRunStatus { status: run.status }.into());
+            return Err(Refusal::PayoutRunStatus { status: run.status, needed: state::RunStatus::Sent.as_str() }.into());
         }
         let reference = optional("reference", reference)?.unwrap_or_default();
         let (now, today) = moment(conn, billing, organization).await?;
-        not_in_the_future(on, today)?;
+        transferable(on, &run, today)?;
         let mut sent = sql::of_run(conn, organization, id).await?;
         sent.retain(|payout| payout.status == PayoutStatus::Sent);
         if sent.is_empty() {
@@ -119,7 +122,7 @@ pub async fn mark_failed(
 ) -> Result<Applied<Payout>, Error> {
     let work = async |conn: &mut Conn| {
         let organization = caller.organization;
-        let payout = locked(conn, organization, id).await?;
+        let (payout, _) = locked(conn, organization, id).await?;
         let (reason, reference) = (text("reason", reason)?, optional("reference", reference)?);
         let Some(status) = state::payout(payout.status, Outcome::Failed, reference.is_some())? else {
             return Ok(payout);
@@ -148,7 +151,7 @@ pub async fn mark_failed(
 pub async fn mark_unknown(billing: &Billing, caller: &Caller, id: PayoutId) -> Result<Applied<Payout>, Error> {
     let work = async |conn: &mut Conn| {
         let organization = caller.organization;
-        let payout = locked(conn, organization, id).await?;
+        let (payout, _) = locked(conn, organization, id).await?;
         let Some(status) = state::payout(payout.status, Outcome::Unknown, false)? else { return Ok(payout) };
         let payout = Payout { status, ..payout };
         sql::update(conn, organization, &payout).await?;
@@ -160,15 +163,16 @@ pub async fn mark_unknown(billing: &Billing, caller: &Caller, id: PayoutId) -> R
 }
 
 /// The payout, behind the lock of its run; a credit has none and is settled for good.
-async fn locked(conn: &mut Conn, organization: OrganizationId, id: PayoutId) -> Result<Payout, Error> {
+async fn locked(conn: &mut Conn, organization: OrganizationId, id: PayoutId) -> Result<(Payout, PayoutRun), Error> {
     let missing = || Refusal::not_found("payout", "payout", id);
     let found = sql::by_ids(conn, organization, &[id]).await?.pop().ok_or_else(missing)?;
     let (PayoutMethod::Transfer, Some(run)) = (found.method, found.payout_run_id) else {
-        return Err(Refusal::PayoutStatus { status: found.status }.into());
+        return Err(Refusal::PayoutStatus { status: found.status, needed: "a transfer of a payout run" }.into());
     };
-    lock(conn, organization, run).await?;
+    let run = lock(conn, organization, run).await?;
     // Read again behind the lock: it may have been settled, or computed anew, meanwhile.
-    Ok(sql::by_ids(conn, organization, &[id]).await?.pop().ok_or_else(missing)?)
+    let payout = sql::by_ids(conn, organization, &[id]).await?.pop().ok_or_else(missing)?;
+    Ok((payout, run))
 }
 
 /// Posts and tells that payouts were transferred.
@@ -204,7 +208,7 @@ pub(super) async fn give_back(
         steps.push(BookedStep { commission, enrollment, currency, step, cause, trace });
     }
     let actor = caller.actor.to_string();
-    book::write(conn, organization, &steps, Pen { actor: &actor, occurred_on: on, now }).await?;
+    book::write(conn, organization, &[], &steps, Pen { actor: &actor, occurred_on: on, now }).await?;
     let posting = |payout: &Payout| chart::payout_returned(payout.id, payout.enrollment_id, on, amounts(payout));
     let postings: Vec<_> = payouts.iter().map(posting).collect();
     billing_ledger::post(conn, organization, &postings).await?;
@@ -221,6 +225,13 @@ fn optional(field: &'static str, given: &str) -> Result<Option<String>, Refusal>
     if given.trim().is_empty() { Ok(None) } else { text(field, given).map(Some) }
 }
 
-fn not_in_the_future(on: Date, today: Date) -> Result<(), Refusal> {
-    if on > today { Err(Refusal::invalid("on", "lies in the future")) } else { Ok(()) }
+/// Whether payouts of a run may have been transferred on a day.
+fn transferable(on: Date, run: &PayoutRun, today: Date) -> Result<(), Refusal> {
+    if on > today {
+        return Err(Refusal::invalid("on", "lies in the future"));
+    }
+    if on < run.cut_off {
+        return Err(Refusal::invalid("on", format!("lies before {}, the cut-off of the run", run.cut_off)));
+    }
+    Ok(())
 }

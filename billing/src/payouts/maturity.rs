@@ -105,6 +105,6 @@ async fn chunk(
     let steps: Vec<BookedStep> = locked.iter().filter_map(step).collect();
     let actor = Actor::Schedule.to_string();
     let pen = Pen { actor: &actor, occurred_on: moment.on, now: moment.now };
-    book::write(conn, organization, &steps, pen).await?;
+    book::write(conn, organization, &[], &steps, pen).await?;
     Ok((Some(last), steps.len()))
 }

@@ -297,7 +297,7 @@ async fn take(
     let organization = caller.organization;
     payout_sql::insert_items(conn, organization, &items).await?;
     let actor = caller.actor.to_string();
-    book::write(conn, organization, &steps, Pen { actor: &actor, occurred_on: today, now }).await?;
+    book::write(conn, organization, &[], &steps, Pen { actor: &actor, occurred_on: today, now }).await?;
     billing_ledger::post(conn, organization, &postings).await?;
     Ok(())
 }

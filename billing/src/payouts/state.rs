@@ -52,6 +52,16 @@ pub enum RunStep {
     Cancel,
 }
 
+impl RunStep {
+    /// Where a run stands that takes the step.
+    const fn needs(self) -> RunStatus {
+        match self {
+            RunStep::Recompute | RunStep::Approve | RunStep::Cancel => RunStatus::Draft,
+            RunStep::ReturnToDraft | RunStep::Send => RunStatus::Approved,
+        }
+    }
+}
+
 /// Where the step leads a run; none: there it stands already.
 ///
 /// # Errors
@@ -67,7 +77,7 @@ pub fn run(from: RunStatus, step: RunStep) -> Result<Option<RunStatus>, Refusal>
         | (Approved, RunStep::Approve)
         | (Sent, RunStep::Send)
         | (Cancelled, RunStep::Cancel) => Ok(None),
-        _ => Err(Refusal::PayoutRunStatus { status: from }),
+        _ => Err(Refusal::PayoutRunStatus { status: from, needed: step.needs().as_str() }),
     }
 }
 
@@ -77,6 +87,17 @@ pub enum Outcome {
     Paid,
     Failed,
     Unknown,
+}
+
+impl Outcome {
+    /// Which payouts can come to it, for the refusal of all others.
+    const fn needs(self) -> &'static str {
+        match self {
+            Outcome::Paid => "one that is SENT or UNKNOWN",
+            Outcome::Failed => "one that is SENT, UNKNOWN or PAID",
+            Outcome::Unknown => "one that is SENT",
+        }
+    }
 }
 
 /// Where an outcome leads a payout; none: there it stands already. `proof`: somebody names what shows it.
@@ -93,7 +114,7 @@ pub fn payout(from: PayoutStatus, outcome: Outcome, proof: bool) -> Result<Optio
         (Sent | Unknown | Paid, Outcome::Failed) => Ok(Some(Failed)),
         (Sent, Outcome::Unknown) => Ok(Some(Unknown)),
         (Paid, Outcome::Paid) | (Failed, Outcome::Failed) | (Unknown, Outcome::Unknown) => Ok(None),
-        _ => Err(Refusal::PayoutStatus { status: from }),
+        _ => Err(Refusal::PayoutStatus { status: from, needed: outcome.needs() }),
     }
 }
 
@@ -117,7 +138,10 @@ mod tests {
                 let found = run(*from, step).ok().map(|to| to.unwrap_or(*from));
                 assert_eq!(found, end, "{from} {step:?}");
             }
+            assert!(run(step.needs(), step).is_ok(), "{step:?}");
         }
+        let told = run(Draft, Send).unwrap_err().to_string();
+        assert_eq!(told, "the payout run is DRAFT, and this needs one that is APPROVED");
         assert_eq!(run(Draft, Recompute), Ok(Some(Draft)), "is computed again each time");
         assert_eq!(run(Approved, Approve), Ok(None), "twice is once");
     }
@@ -138,5 +162,7 @@ mod tests {
             }
         }
         assert_eq!(payout(Paid, Outcome::Paid, false), Ok(None), "twice is once");
+        let told = payout(Paid, Outcome::Unknown, false).unwrap_err().to_string();
+        assert_eq!(told, "the payout is PAID, and this needs one that is SENT");
     }
 }

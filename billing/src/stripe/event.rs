@@ -23,6 +23,10 @@ pub enum ParseError {
     Missing(&'static str),
     #[error("{0} seconds since 1970 is no instant")]
     Instant(i64),
+    #[error("{0} is more than Stripe's largest amount, which has twelve digits")]
+    TooLarge(String),
+    #[error("a text holds a NUL character")]
+    Nul,
     #[error(transparent)]
     Money(#[from] MoneyError),
 }
@@ -80,6 +84,10 @@ impl Envelope {
     pub fn parse(body: &[u8]) -> Result<Envelope, ParseError> {
         let read: wire::Envelope =
             serde_json::from_slice(body).map_err(|error| ParseError::NotAnEvent(error.to_string()))?;
+        let named = [&read.id, &read.kind].into_iter().chain(&read.api_version).chain(&read.account);
+        if named.into_iter().any(|text| text.contains('\0')) {
+            return Err(ParseError::NotAnEvent(ParseError::Nul.to_string()));
+        }
         let object = read.data.and_then(|data| data.object);
         let object_id = object.as_ref().and_then(|object| object.get("id")?.as_str()).map(str::to_owned);
         Ok(Envelope {

@@ -18,8 +18,30 @@ fn need<T>(value: Option<T>, field: &'static str) -> Parsed<T> {
     value.ok_or(ParseError::Missing(field))
 }
 
+/// The largest amount that Stripe takes has twelve digits. What is larger would only make sums overflow.
+const LARGEST: u64 = 999_999_999_999;
+
+/// Refuses what Stripe does not write, wherever it stands in the object: numbers beyond its largest amount, and texts
+/// that no database keeps.
+fn sound(value: &Value) -> Parsed<()> {
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) if whole.unsigned_abs() > LARGEST => Err(ParseError::TooLarge(number.to_string())),
+            None if number.is_u64() => Err(ParseError::TooLarge(number.to_string())),
+            _ => Ok(()),
+        },
+        Value::String(text) if text.contains('\0') => Err(ParseError::Nul),
+        Value::Array(items) => items.iter().try_for_each(sound),
+        Value::Object(fields) => fields
+            .iter()
+            .try_for_each(|(name, value)| if name.contains('\0') { Err(ParseError::Nul) } else { sound(value) }),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
 /// The object as `T`.
 pub fn object<T: serde::de::DeserializeOwned>(object: &Value) -> Parsed<T> {
+    sound(object)?;
     T::deserialize(object).map_err(|error| ParseError::Object(error.to_string()))
 }
 
@@ -43,9 +65,11 @@ fn list<T>(list: Option<wire::List<T>>) -> (bool, Vec<T>) {
 pub fn invoice(mut invoice: wire::Invoice) -> Parsed<(InvoiceFact, Option<PaymentLinkFact>)> {
     let invoice_id = need(invoice.id.take(), "invoice.id")?;
     let total = need(invoice.total, "invoice.total")?;
-    let total_excluding_tax = match (invoice.total_excluding_tax, tax(&invoice)) {
-        (Some(net), _) => Some(net),
-        (None, Some(tax)) => Some(net([total], [tax?])?),
+    let total_excluding_tax = match (invoice.total_excluding_tax, tax(&invoice)?) {
+        // Parts that do not make the total say nothing.
+        (Some(part), Some(tax)) if net([part, tax], [])? != total => None,
+        (Some(part), _) => Some(part),
+        (None, Some(tax)) => Some(net([total], [tax])?),
         (None, None) => None,
     };
     let link = invoice_link(&invoice_id, &mut invoice);
@@ -79,11 +103,11 @@ pub fn invoice(mut invoice: wire::Invoice) -> Parsed<(InvoiceFact, Option<Paymen
 }
 
 /// All tax of an invoice, for versions that do not state what is without it; none when they do not state tax either.
-fn tax(invoice: &wire::Invoice) -> Option<Parsed<i64>> {
+fn tax(invoice: &wire::Invoice) -> Parsed<Option<i64>> {
     let taxes = invoice.total_taxes.as_ref().or(invoice.total_tax_amounts.as_ref());
     match (taxes, invoice.tax) {
-        (Some(taxes), _) => Some(net(taxes.iter().map(|tax| tax.amount), []).map_err(ParseError::from)),
-        (None, tax) => tax.map(Ok),
+        (Some(taxes), _) => Ok(Some(net(taxes.iter().map(|tax| tax.amount), [])?)),
+        (None, tax) => Ok(tax),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{last_evaluations, rules, store};
 use crate::caller::Caller;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, quoted};
 use crate::organizations::rules::text;
 use crate::page::{Page, Slice};
 use crate::{Applied, Billing, audit, partners};
@@ -66,7 +66,7 @@ async fn add_pin(conn: &mut Conn, billing: &Billing, caller: &Caller, input: &Ne
         created_at: billing.clock.now(conn).await?,
     };
     if !store::is_tier(conn, organization, &pin.tier_code).await? {
-        return Err(Refusal::TierUnknown { code: pin.tier_code }.into());
+        return Err(Refusal::TierUnknown { code: quoted(&pin.tier_code) }.into());
     }
     let last = last_finalized(conn, organization, pin.partner_id).await?;
     rules::check_pin(pin.from_month, pin.through_month, last)?;

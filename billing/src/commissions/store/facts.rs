@@ -36,6 +36,7 @@ pub async fn take_turns(conn: &mut Conn, organization: OrganizationId, of: Turn,
     .bind::<Uuid, _>(organization)
     .bind::<Text, _>(class)
     .bind::<Array<Text>, _>(ids)
+    .kept()
     .execute(conn)
     .await
     .map(|_| ())
@@ -259,7 +260,7 @@ pub struct ByHand {
 pub async fn by_hand(conn: &mut Conn, organization: OrganizationId, source_ids: &[String]) -> QueryResult<Vec<ByHand>> {
     diesel::sql_query(
         "SELECT source_kind, source_id, bool_or(held) AS held, bool_or(wholly) AS reversed_wholly,
-                coalesce(sum(base_minor), 0)::bigint AS reversed_minor
+                least(coalesce(sum(base_minor), 0), 9223372036854775807)::bigint AS reversed_minor
          FROM (SELECT source_kind, source_id, false AS held, base_minor IS NULL AS wholly, base_minor
                FROM commission_reversal WHERE organization_id = $1 AND source_id = ANY($2)
                UNION ALL

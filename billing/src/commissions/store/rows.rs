@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
-use crate::commissions::book::Commission;
+use crate::commissions::book::{Commission, Moved};
 use crate::commissions::situation::{Access, Booked};
 
 /// What is booked on sources, in the order of the commissions' ids, locked if it is to be changed.
@@ -35,25 +35,34 @@ pub async fn booked(
     Ok(rows.into_iter().map(|(commission, stated)| Booked { commission, stated }).collect())
 }
 
-/// Opens commissions with nothing earned yet; what they earn is written as steps.
-pub async fn open(conn: &mut Conn, organization: OrganizationId, rows: &[Commission]) -> Result<(), DbError> {
+/// Opens commissions, each with what its first steps come to.
+pub async fn open(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    rows: &[Commission],
+    first: &[Moved],
+) -> Result<(), DbError> {
     macro_rules! column {
         ($field:ident) => {
             rows.iter().map(|row| row.$field.clone()).collect::<Vec<_>>()
         };
     }
+    let amounts = |of: fn(&Moved) -> i64| first.iter().map(of).collect::<Vec<_>>();
     let traces: Vec<String> = rows.iter().map(|row| row.trace.to_string()).collect();
     let written = diesel::sql_query(
         "INSERT INTO commission (organization_id, id, source_kind, source_id, level, enrollment_id, partner_id,
              program_id, program_version_id, customer_id, attribution_id, settlement, currency, base_minor,
-             base_reversed_minor, earned_minor, reversed_minor, earned_at, payable_at, on_hold, trace, created_at)
+             base_reversed_minor, earned_at, payable_at, on_hold, trace, created_at, earned_minor, reversed_minor,
+             counted_minor, held_minor, payable_minor, taken_minor, owed_minor)
          SELECT $1, c.id, c.source_kind, c.source_id, c.level, c.enrollment_id, c.partner_id, c.program_id,
              c.program_version_id, c.customer_id, c.attribution_id, c.settlement, c.currency, c.base_minor,
-             c.base_reversed_minor, 0, 0, c.earned_at, c.payable_at, c.on_hold, c.trace::json, c.created_at
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+             c.base_reversed_minor, c.earned_at, c.payable_at, c.on_hold, c.trace::json, c.created_at, c.earned,
+             c.reversed, c.counted, c.held, c.payable, c.taken, c.owed
+         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                     $23, $24, $25, $26, $27)
              AS c (id, source_kind, source_id, level, enrollment_id, partner_id, program_id, program_version_id,
                    customer_id, attribution_id, settlement, currency, base_minor, base_reversed_minor, earned_at,
-                   payable_at, on_hold, trace, created_at)",
+                   payable_at, on_hold, trace, created_at, earned, reversed, counted, held, payable, taken, owed)",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(column!(id))
@@ -75,6 +84,13 @@ pub async fn open(conn: &mut Conn, organization: OrganizationId, rows: &[Commiss
     .bind::<Array<Bool>, _>(column!(on_hold))
     .bind::<Array<Text>, _>(traces)
     .bind::<Array<Timestamptz>, _>(column!(created_at))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.earned))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.reversed))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.change.counted))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.change.held))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.change.payable))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.change.taken))
+    .bind::<Array<BigInt>, _>(amounts(|moved| moved.change.owed))
     .kept()
     .execute(conn)
     .await?;

@@ -80,14 +80,15 @@ pub async fn chains(
     let days: Vec<Date> = asked.iter().map(|(_, day)| *day).collect();
     diesel::sql_query(
         "WITH RECURSIVE climb AS (
-             SELECT a.enrollment_id AS asked, a.day, 1 AS level, e.program_id, e.partner_id, e.id AS enrollment_id
+             SELECT a.enrollment_id AS asked, a.day, 1 AS level, e.program_id, e.partner_id, e.id AS enrollment_id,
+                    ARRAY[e.partner_id] AS path
              FROM unnest($2, $3) AS a (enrollment_id, day)
              JOIN enrollment e ON e.organization_id = $1 AND e.id = a.enrollment_id
              JOIN partner p ON p.organization_id = $1 AND p.id = e.partner_id
              WHERE e.enrolled_from <= a.day AND (e.ended_from IS NULL OR e.ended_from > a.day)
                AND (p.terminated_from IS NULL OR p.terminated_from > a.day)
              UNION ALL
-             SELECT c.asked, c.day, c.level + 1, c.program_id, e.partner_id, e.id
+             SELECT c.asked, c.day, c.level + 1, c.program_id, e.partner_id, e.id, c.path || e.partner_id
              FROM climb c
              JOIN partner_parent up ON up.organization_id = $1 AND up.partner_id = c.partner_id
                AND up.effective_from = (SELECT max(u.effective_from) FROM partner_parent u
@@ -97,6 +98,7 @@ pub async fn chains(
              JOIN partner p ON p.organization_id = $1 AND p.id = e.partner_id
              WHERE e.enrolled_from <= c.day AND (e.ended_from IS NULL OR e.ended_from > c.day)
                AND (p.terminated_from IS NULL OR p.terminated_from > c.day) AND c.level < 10
+               AND e.partner_id <> ALL (c.path)
          )
          SELECT c.asked, c.day, c.enrollment_id, c.partner_id, t.settlement, t.overrides, v.tier_code
          FROM climb c

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::share;
-use crate::error::Refusal;
-use crate::organizations::rules::{run_schedule, text};
+use crate::error::{Refusal, quoted};
+use crate::organizations::rules::{payout_schedule, text};
 use crate::programs::terms::{
     AttributionTerms, CommissionBase, Overrides, Phase, PlanRule, ProgramTier, Reward, Rule, Terms, Trigger,
 };
@@ -41,10 +41,7 @@ pub fn check_terms(terms: &Terms) -> Result<(), Refusal> {
         return Err(Refusal::invalid("payoutThresholdMinor", "is below zero"));
     }
     if let Some(cron) = &terms.payout_schedule {
-        run_schedule(cron).map_err(|refusal| match refusal {
-            Refusal::Invalid { reason, .. } => Refusal::invalid("payoutSchedule", reason),
-            other => other,
-        })?;
+        payout_schedule(cron)?;
     }
     share::check_terms(terms)
 }
@@ -97,7 +94,7 @@ fn check_code(code: &str) -> Result<(), Refusal> {
     if plain && (1..=50).contains(&code.len()) {
         return Ok(());
     }
-    Err(Refusal::invalid("tiers", format!("{code:?} is no code: 1 to 50 letters, digits, - and _")))
+    Err(Refusal::invalid("tiers", format!("{:?} is no code: 1 to 50 letters, digits, - and _", quoted(code))))
 }
 
 fn check_phases(field: &'static str, of: &str, phases: &Rule) -> Result<(), Refusal> {

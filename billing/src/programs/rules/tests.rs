@@ -89,6 +89,8 @@ fn terms_that_cannot_be_right_are_refused_with_their_field() {
         ("attribution", |t| t.attribution.sources[1].source = TouchSource::Code),
         ("payoutThresholdMinor", |t| t.payout_threshold_minor = -1),
         ("payoutSchedule", |t| t.payout_schedule = Some("every day".to_owned())),
+        ("payoutSchedule", |t| t.payout_schedule = Some("0 0 30 2 *".to_owned())),
+        ("payoutSchedule", |t| t.payout_schedule = Some("0 * * * *".to_owned())),
         // 30 % (1 + 10 % (1 + 5 %)) = 33.15 %
         ("tiers", |t| t.max_share = bps(3_314)),
     ];
