@@ -3,15 +3,19 @@
 //! All three speak of the same keys. What is no key is an error, wherever it stands: a mistyped `AVANCE_DATABSE_URL`
 //! must not end on a private database. Every value remembers where it came from; a secret is only shown masked.
 
+mod masked;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use billing::database::{Database, DatabaseSettings};
+use billing::database::{Database, DatabaseSettings, Distributed};
 use billing::{Billing, Clock};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
+
+use self::masked::masked;
 
 /// Before the names of all variables.
 const PREFIX: &str = "AVANCE_";
@@ -32,6 +36,7 @@ pub enum Key {
     Data,
     DatabaseUrl,
     DatabaseConnections,
+    DatabaseDistributed,
     Log,
     LogFormat,
     StripeApiBase,
@@ -39,11 +44,12 @@ pub enum Key {
 
 impl Key {
     /// In the order in which they are shown.
-    pub const ALL: [Key; 7] = [
+    pub const ALL: [Key; 8] = [
         Key::Listen,
         Key::Data,
         Key::DatabaseUrl,
         Key::DatabaseConnections,
+        Key::DatabaseDistributed,
         Key::Log,
         Key::LogFormat,
         Key::StripeApiBase,
@@ -56,6 +62,7 @@ impl Key {
             Key::Data => "data",
             Key::DatabaseUrl => "database_url",
             Key::DatabaseConnections => "database_connections",
+            Key::DatabaseDistributed => "database_distributed",
             Key::Log => "log",
             Key::LogFormat => "log_format",
             Key::StripeApiBase => "stripe_api_base",
@@ -70,7 +77,7 @@ impl Key {
         match self {
             Key::Listen => Some("127.0.0.1:8080".to_owned()),
             Key::Data => DatabaseSettings::usual_data_folder().map(|folder| folder.display().to_string()),
-            Key::DatabaseUrl => None,
+            Key::DatabaseUrl | Key::DatabaseDistributed => None,
             Key::DatabaseConnections => Some("16".to_owned()),
             Key::Log => Some("info".to_owned()),
             Key::LogFormat => Some("text".to_owned()),
@@ -99,6 +106,9 @@ pub struct Flags {
     /// Connections to PostgreSQL at most
     #[arg(long, global = true, value_name = "NUMBER")]
     pub database_connections: Option<String>,
+    /// Spread organizations over the nodes of the cluster behind the URL: citus
+    #[arg(long, alias = "distributed", global = true, value_name = "SOFTWARE")]
+    pub database_distributed: Option<String>,
     /// What to log: error, warn, info, debug, trace, or a filter such as info,billing=debug
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -117,6 +127,7 @@ impl Flags {
             Key::Data => self.data.as_ref().map(|folder| folder.display().to_string()),
             Key::DatabaseUrl => self.database_url.clone(),
             Key::DatabaseConnections => self.database_connections.clone(),
+            Key::DatabaseDistributed => self.database_distributed.clone(),
             Key::Log => self.log.clone(),
             Key::LogFormat => self.log_format.clone(),
             Key::StripeApiBase => self.stripe_api_base.clone(),
@@ -194,6 +205,7 @@ pub struct Config {
     pub data: PathBuf,
     pub database_url: Option<String>,
     pub database_connections: usize,
+    pub database_distributed: Option<Distributed>,
     pub log: String,
     pub log_format: LogFormat,
     /// None: Stripe's own address.
@@ -265,6 +277,11 @@ impl Config {
             database_connections: connections
                 .filter(|number| (4..=1000).contains(number))
                 .ok_or_else(|| wrong(Key::DatabaseConnections, "a number from 4 to 1000"))?,
+            database_distributed: match (text(Key::DatabaseDistributed), text(Key::DatabaseUrl)) {
+                (None, _) => None,
+                (Some(software), Some(_)) if software.parse::<Distributed>().is_ok() => software.parse().ok(),
+                _ => return Err(wrong(Key::DatabaseDistributed, "citus, beside a database_url")),
+            },
             log: log.ok_or_else(|| wrong(Key::Log, "a filter such as info or info,billing=debug"))?,
             log_format: log_format.ok_or_else(|| wrong(Key::LogFormat, "text or json"))?,
             stripe_api_base: match text(Key::StripeApiBase) {
@@ -295,6 +312,7 @@ impl Config {
             url: self.database_url.clone(),
             data: self.data.clone(),
             connections: self.database_connections,
+            distributed: self.database_distributed,
         }
     }
 }
@@ -395,33 +413,6 @@ impl File {
     fn value(&self, key: Key) -> Option<String> {
         self.values.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone())
     }
-}
-
-/// A connection URL without its password. What is no URL may hide one anywhere and is not shown at all.
-fn masked(url: &str) -> String {
-    const MASK: &str = "***";
-    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| scheme.starts_with("postgres")) else {
-        return MASK.to_owned();
-    };
-    let shown = match rest.rsplit_once('@') {
-        Some((login, place)) => match login.split_once(':') {
-            Some((user, _)) => format!("{user}:{MASK}@{place}"),
-            None => format!("{login}@{place}"),
-        },
-        None => rest.to_owned(),
-    };
-    let shown = match shown.split_once('?') {
-        Some((place, options)) => {
-            let mask = |option: &str| match option.split_once('=') {
-                Some((name, _)) if name.contains("password") => format!("{name}={MASK}"),
-                _ => option.to_owned(),
-            };
-            let options: Vec<String> = options.split('&').map(mask).collect();
-            format!("{place}?{}", options.join("&"))
-        }
-        None => shown,
-    };
-    format!("{scheme}://{shown}")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod graphql;
+pub mod health;
 mod public;
 pub mod server;
 mod throttle;

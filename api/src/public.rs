@@ -34,6 +34,9 @@ const LONGEST_BODY: usize = 16 * 1024;
 /// Requests of one address in a minute, over all of these endpoints.
 const A_MINUTE: u32 = 60;
 
+/// What somebody is told who names no organization.
+const NOBODY: &str = "a publishable key is needed, avp_…: as `Authorization: Bearer`, or as `key` in the body";
+
 const METHODS: &[Method] = &[Method::POST, Method::OPTIONS];
 
 /// The routes with these endpoints added.
@@ -305,7 +308,7 @@ impl Problem {
     /// As a problem document (RFC 9457).
     fn response(self, id: &RequestId) -> Response {
         let (status, code, detail) = match &self {
-            Problem::Nobody => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "a publishable key is needed".to_owned()),
+            Problem::Nobody => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", NOBODY.to_owned()),
             Problem::Malformed(reason) => (StatusCode::BAD_REQUEST, "BAD_REQUEST", reason.clone()),
             Problem::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST", "a body has at most 16 KB".to_owned()),
             Problem::TooMany(_) => {
@@ -321,7 +324,11 @@ impl Problem {
                 }
             }
         };
-        let field = if let Problem::Refused(refusal) = &self { refusal.field() } else { None };
+        let field = match &self {
+            Problem::Refused(refusal) => refusal.field(),
+            Problem::Malformed(reason) => named(reason),
+            _ => None,
+        };
         let title = status.canonical_reason().unwrap_or("Error");
         let body = json!({
             "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail, "code": code,
@@ -334,6 +341,12 @@ impl Problem {
         }
         response
     }
+}
+
+/// The field of the body that is missing, or that nobody asks for.
+fn named(reason: &str) -> Option<&str> {
+    let rest = reason.strip_prefix("missing field `").or_else(|| reason.strip_prefix("unknown field `"))?;
+    rest.split_once('`').map(|(field, _)| field)
 }
 
 fn written(status: StatusCode, media: &str, body: &Value) -> Response {

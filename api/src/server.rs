@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::graphql::http::GraphQl;
 use crate::graphql::run::Engine;
 use crate::graphql::scope::RequestId;
+use crate::health::{Readiness, Ready, healthy};
 use crate::public;
 use crate::webhooks::{STRIPE_PATH, StripeWebhook};
 
@@ -25,18 +26,17 @@ const RETRY_AFTER_SECONDS: u32 = 5;
 ///
 /// # Errors
 /// The schema cannot be read back from its printed form: a mistake in the code, found at start.
-pub fn routes(billing: &Billing) -> Result<impl Endpoint<Output = Response> + use<>, SchemaError> {
+pub fn routes(
+    billing: &Billing,
+    readiness: Readiness,
+) -> Result<impl Endpoint<Output = Response> + use<>, SchemaError> {
     let engine = Engine::new(billing.clone())?;
     let routes = Route::new()
         .at("/graphql", GraphQl(engine))
         .at(STRIPE_PATH, Only::new(&[Method::POST], StripeWebhook(billing.clone())))
-        .at("/healthz", Only::new(&[Method::GET, Method::HEAD], poem::endpoint::make_sync(|_| healthy())));
+        .at("/healthz", Only::new(&[Method::GET, Method::HEAD], poem::endpoint::make_sync(|_| healthy())))
+        .at("/readyz", Only::new(&[Method::GET, Method::HEAD], Ready { billing: billing.clone(), readiness }));
     Ok(public::routes(routes, billing).around(answer))
-}
-
-/// The process lives; whether it can work is another question.
-fn healthy() -> Response {
-    json_response(StatusCode::OK, "application/json", &json!({ "status": "ok" }))
 }
 
 /// The id of a request that came through [`routes`].

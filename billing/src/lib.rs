@@ -39,7 +39,7 @@ pub mod vat;
 
 /// How the database is reached or started: for whoever starts the program.
 pub mod database {
-    pub use billing_db::{Database, DatabaseSettings, Migrations, StartError};
+    pub use billing_db::{Database, DatabaseSettings, Distributed, Migrations, StartError};
 }
 
 pub use billing_db::{Applied, DbError, IdempotencyKey, KeyError, RecordedAnswer};

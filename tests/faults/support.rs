@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub async fn db() -> Db {
     let name = format!("queue_{}", Uuid::now_v7().simple());
     let server = world().database_of_its_own(&name).await;
-    billing_db::migrate(&server).await.unwrap();
+    billing_db::migrate(&server, None).await.unwrap();
     Db::connect(Settings::new(server)).await.unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! A program with an API key: it speaks to the routes over HTTP, in process.
 
+use api::health::Readiness;
 use billing::Billing;
 use billing::keys::{self, NewKey, Scope};
 use poem::Response;
@@ -30,7 +31,7 @@ impl Program {
     /// As [`Program::of`], answered over `billing`.
     pub async fn over(app: &App, billing: Billing) -> Program {
         let secret = Program::secret_of(app).await;
-        let routes = api::server::routes(&billing).expect("routes");
+        let routes = api::server::routes(&billing, Readiness::default()).expect("routes");
         Program { client: TestClient::new(routes.boxed()), secret }
     }
 

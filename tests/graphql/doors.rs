@@ -1,5 +1,6 @@
 //! The door itself: what may come in how, and what is turned away before anything runs.
 
+use api::health::Readiness;
 use std::time::{Duration, Instant};
 
 use billing::keys::{self, NewKey, Scope};
@@ -22,7 +23,7 @@ struct Door {
 
 impl Door {
     fn of(app: &App) -> Door {
-        Door { client: TestClient::new(api::server::routes(&app.billing).unwrap().boxed()) }
+        Door { client: TestClient::new(api::server::routes(&app.billing, Readiness::default()).unwrap().boxed()) }
     }
 
     /// Status, code of the first error, and the `Allow` header.

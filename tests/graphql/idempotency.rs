@@ -1,5 +1,6 @@
 //! Retrying a write with its key is safe: one effect, the first answer, whatever happened in between.
 
+use api::health::Readiness;
 use billing::{Page, partners};
 use poem::Response;
 use poem::endpoint::{BoxEndpoint, EndpointExt};
@@ -36,7 +37,10 @@ struct Keyed {
 impl Keyed {
     async fn of(app: &App) -> Keyed {
         let secret = Program::secret_of(app).await;
-        Keyed { client: TestClient::new(api::server::routes(&app.billing).unwrap().boxed()), secret }
+        Keyed {
+            client: TestClient::new(api::server::routes(&app.billing, Readiness::default()).unwrap().boxed()),
+            secret,
+        }
     }
 
     async fn send(&self, key: &str, variables: &Value) -> Answer {

@@ -1,5 +1,6 @@
 //! The public doors: what a seller's own site may send without a secret, and what it never learns.
 
+use api::health::Readiness;
 use billing::attribution::claims::{self, NewClaim};
 use billing::attribution::{self, ClaimKind, LeadFilter};
 use billing::programs::{self, ProgramChange};
@@ -23,7 +24,7 @@ type Asked<'a> = TestRequestBuilder<'a, BoxEndpoint<'static, Response>>;
 impl Site {
     async fn of(app: &App) -> Site {
         let key = organizations::get(&app.billing, app.organization).await.unwrap().publishable_key.unwrap();
-        Site { client: TestClient::new(api::server::routes(&app.billing).unwrap().boxed()), key }
+        Site { client: TestClient::new(api::server::routes(&app.billing, Readiness::default()).unwrap().boxed()), key }
     }
 
     fn post(&self, what: &str) -> Asked<'_> {
@@ -114,7 +115,14 @@ fn answers_do_not_tell_what_is_known() {
         let kept = customers::by_external_id(&app.billing, app.organization, "C-9").await.unwrap().unwrap();
         assert_eq!((kept.name.as_str(), kept.email, credited(&app, "C-9").await), ("Kunde C-9", None, None));
         let stripe = json!({ "externalId": "C-8", "name": "Tyv", "stripeCustomerId": "cus_1" });
-        assert_eq!(site.send("customers", stripe).await.0, StatusCode::BAD_REQUEST);
+        for (what, wrong, field) in [
+            ("customers", stripe, "stripeCustomerId"),
+            ("touches", json!({}), "code"),
+            ("leads", json!({ "code": "P-1" }), "name"),
+        ] {
+            let (status, answer) = site.send(what, wrong).await;
+            assert_eq!((status, &answer["field"]), (StatusCode::BAD_REQUEST, &json!(field)), "{answer}");
+        }
         // What cannot be stored is the caller's mistake and no fault.
         let with_key = json!({ "key": "avp_\u{0}", "code": "P-1" });
         let (status, answer) = Site::told(site.post("touches").body_json(&with_key)).await;

@@ -1,5 +1,6 @@
 //! The door for Stripe: what is signed comes in once, everything else is turned away and counted.
 
+use api::health::Readiness;
 use billing::inbox::{self, EventFilter, EventReason, EventStatus, NewEndpoint, StripeEvent};
 use billing::organizations::Mode;
 use billing::{Billing, Page};
@@ -41,7 +42,7 @@ impl Door {
     }
 
     fn over(app: &App, billing: &Billing, endpoint: StripeEndpointId) -> Door {
-        let client = TestClient::new(api::server::routes(billing).unwrap().boxed());
+        let client = TestClient::new(api::server::routes(billing, Readiness::default()).unwrap().boxed());
         Door { client, app: app.clone(), endpoint }
     }
 

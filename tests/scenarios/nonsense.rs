@@ -9,7 +9,7 @@ use billing::programs::terms::Terms;
 use billing::{Error, Refusal};
 use billing_primitives::BasisPoints;
 use serde_json::{Value, json};
-use tests::events::Bill;
+use tests::events::{Bill, Line};
 use tests::scheme::{Member, Scheme, share};
 use tests::{App, date, eur, plain_terms, story};
 
@@ -46,6 +46,10 @@ fn events_that_cannot_be_true_earn_nothing_and_say_why() {
             (
                 changed("7", |event| event["account"] = json!("acct_of_somebody_else")),
                 (EventStatus::Processed, EventReason::NotOurs),
+            ),
+            (
+                Bill::of("cus_C", "8", "2026-01-10").line(Line::one_off(10_000, "2026-01-10")).paid(),
+                (EventStatus::Processed, EventReason::NoRevenue),
             ),
         ];
         app.on("2026-01-10");

@@ -1,5 +1,6 @@
 //! Stripe's side of a story: posts signed events to the real webhook, and has them processed.
 
+use api::health::Readiness;
 use billing::inbox::{self, NewEndpoint, Processed};
 use hmac::{Hmac, KeyInit, Mac};
 use poem::Response;
@@ -72,7 +73,7 @@ impl Desk {
             let made = inbox::add_endpoint(&app.billing, &app.caller(), &new).await.expect("an endpoint");
             ids.push(made.into_inner().id.to_string());
         }
-        let routes = api::server::routes(&app.billing).expect("routes");
+        let routes = api::server::routes(&app.billing, Readiness::default()).expect("routes");
         Desk { app: app.clone(), client: TestClient::new(routes.boxed()), endpoints: ids }
     }
 

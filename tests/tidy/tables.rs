@@ -261,15 +261,15 @@ fn migrations_go_up_and_down_and_up() {
             let row = connect(&server).await.query_one(&read("tests/support/schema.sql"), &[]).await;
             row.expect("a printed schema").get(0)
         };
-        let up = billing_db::migrate(&server).await.expect("up");
+        let up = billing_db::migrate(&server, None).await.expect("up");
         let first = print().await;
         billing_db::revert_all(&server).await.expect("down");
         let left = connect(&server).await.query(LEFT, &[]).await.expect("what is left");
         none("down leaves something behind", left.iter().map(|row| row.get(0)).collect());
-        let again = billing_db::migrate(&server).await.expect("up again");
+        let again = billing_db::migrate(&server, None).await.expect("up again");
         assert_eq!(again, up);
         assert_eq!(print().await, first);
-        assert!(billing_db::migrate(&server).await.expect("nothing to do").applied.is_empty());
+        assert!(billing_db::migrate(&server, None).await.expect("nothing to do").applied.is_empty());
         admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("gone");
     });
 }

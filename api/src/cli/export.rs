@@ -11,7 +11,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::session::{OrganizationFlag, with_billing};
 use crate::config::Config;
 
@@ -22,7 +22,7 @@ pub enum ExportCommand {
     Payouts {
         #[command(flatten)]
         organization: OrganizationFlag,
-        /// The id of the payout run
+        /// The id of the payout run, prun_...
         run: String,
         /// Where to; without it the file goes to stdout
         #[arg(long, value_name = "FILE")]
@@ -42,7 +42,7 @@ pub async fn run(config: &Config, command: ExportCommand, output: Output) -> Res
     };
     write(&path, csv.as_bytes()).map_err(|error| Failure::fault(format!("{}: {error}", path.display())))?;
     output.show(
-        &format!("{payouts} payouts, {total} in all, written to {}\n", path.display()),
+        &format!("{}, {total} in all, written to {}\n", counted(payouts, "payout"), path.display()),
         || json!({ "file": path, "payouts": payouts, "controlTotal": total }),
     )
 }

@@ -21,6 +21,7 @@ mod verify;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use billing::database::{Database, Migrations};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 
@@ -152,12 +153,18 @@ fn log(config: &Config, usual: &str) {
 }
 
 async fn migrate(config: &Config, output: Output) -> Result<(), Failure> {
-    let migrations = billing::database::Database::migrate_only(&config.database()).await?;
-    let text = match migrations.applied.len() {
-        0 => "The tables are up to date.\n".to_owned(),
-        _ => format!("Applied:\n  {}\n", migrations.applied.join("\n  ")),
-    };
-    output.show(&text, || json!({ "applied": migrations.applied }))
+    let migrations = Database::migrate_only(&config.database()).await?;
+    let Migrations { applied, distributed } = migrations;
+    let mut text = String::new();
+    for (what, names) in [("Applied", &applied), ("Spread over the nodes", &distributed)] {
+        if !names.is_empty() {
+            text.push_str(&format!("{what}:\n  {}\n", names.join("\n  ")));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("The tables are up to date.\n");
+    }
+    output.show(&text, || json!({ "applied": applied, "distributed": distributed }))
 }
 
 fn check_config(config: &Config, output: Output) -> Result<(), Failure> {

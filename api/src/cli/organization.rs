@@ -40,16 +40,22 @@ pub struct CreateArgs {
     /// Two letters, such as DK
     #[arg(long)]
     country: String,
+    /// VAT number, as it stands on documents
     #[arg(long)]
     vat_number: Option<String>,
+    /// Number in the register of companies, as it stands on documents
     #[arg(long)]
     registration_number: Option<String>,
+    /// Street and number of its address
     #[arg(long)]
     street: String,
+    /// Postal code of its address
     #[arg(long)]
     postal_code: String,
+    /// City of its address
     #[arg(long)]
     city: String,
+    /// E-mail address on its documents
     #[arg(long)]
     email: String,
     /// Before the numbers of invoices; INV- without this flag

@@ -63,6 +63,13 @@ impl Output {
     }
 }
 
+/// `1 event`, `2 events`.
+pub fn counted(count: impl fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Which side of its column a text stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -130,6 +137,11 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0, 1, 11].map(|count| counted(count, "event")), ["0 events", "1 event", "11 events"]);
+    }
 
     #[test]
     fn columns_are_aligned() {

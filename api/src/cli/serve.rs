@@ -1,25 +1,30 @@
 //! `avance serve` and `avance worker`: what runs until it is told to stop.
 //!
-//! The way out: nothing new is let in, running requests and jobs may end within their limits, and the database is let
-//! go of last. A second signal ends the process at once; like `kill -9`, that costs nothing but time at the next start.
+//! The way out: the process says that it is not ready, nothing new is let in, running requests and jobs may end within
+//! their limits, and the database is let go of last. A second signal ends the process at once; like `kill -9`, that costs nothing but time at the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use billing::Billing;
 use billing::database::Database;
-use jobs::{BillingHandler, WorkerSettings, Workers};
+use jobs::{BillingHandler, Heartbeat, WorkerSettings, Workers};
 use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::Failure;
 use super::output::Output;
-use super::session::asked_to_stop;
+use super::session::{Asked, asked_to_stop};
 use crate::config::Config;
+use crate::health::{Life, Readiness};
 use crate::server;
 
-/// How long requests that run may go on after the signal.
+/// How long requests are taken after SIGTERM: a load balancer that asks each second has learned by then that nobody is to
+/// be sent here any more.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// How long requests that run may go on after that.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// How to serve.
@@ -79,20 +84,26 @@ pub async fn until_stopped(
     with_workers: bool,
 ) -> Result<(), Failure> {
     let billing = config.billing(&database);
-    let (stop, stopping) = watch::channel(false);
-    let signals = tokio::spawn(tell_when_asked(stop.clone()));
+    let (life, living) = watch::channel(Life::Working);
+    let signals = tokio::spawn(tell_when_asked(life.clone()));
+    let heartbeat = Heartbeat::default();
+    let readiness = Readiness { workers: with_workers.then(|| heartbeat.clone()), life: living.clone() };
     let http = async {
         let Some(door) = door else { return Ok(()) };
-        let done = answer(&billing, door, told(stopping.clone())).await;
-        stop.send_replace(true);
+        let closing = async { tokio::time::sleep(told(living.clone()).await).await };
+        let done = answer(&billing, readiness, door, closing).await;
+        life.send_if_modified(|life| end(life, Duration::ZERO));
         done
     };
     let workers = async {
         if !with_workers {
             return Ok(());
         }
-        let done = run_workers(config, &billing, told(stopping.clone())).await;
-        stop.send_replace(true);
+        let closing = async {
+            told(living.clone()).await;
+        };
+        let done = run_workers(config, &billing, heartbeat, closing).await;
+        life.send_if_modified(|life| end(life, Duration::ZERO));
         done
     };
     let both = async { tokio::join!(http, workers) };
@@ -106,8 +117,13 @@ pub async fn until_stopped(
     Ok(stopped?)
 }
 
-async fn answer(billing: &Billing, door: Door, stop: impl Future<Output = ()> + Send) -> Result<(), Failure> {
-    let routes = server::routes(billing).map_err(Failure::fault)?;
+async fn answer(
+    billing: &Billing,
+    readiness: Readiness,
+    door: Door,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Failure> {
+    let routes = server::routes(billing, readiness).map_err(Failure::fault)?;
     poem::Server::new_with_acceptor(door.acceptor)
         .name("avance")
         .run_with_graceful_shutdown(routes, stop, Some(DRAIN))
@@ -115,25 +131,45 @@ async fn answer(billing: &Billing, door: Door, stop: impl Future<Output = ()> + 
         .map_err(Failure::fault)
 }
 
-async fn run_workers(config: &Config, billing: &Billing, stop: impl Future<Output = ()> + Send) -> Result<(), Failure> {
+async fn run_workers(
+    config: &Config,
+    billing: &Billing,
+    heartbeat: Heartbeat,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Failure> {
     let usual = WorkerSettings::default();
     // Requests need connections, too.
     let concurrency = usual.concurrency.min(config.database_connections / 4).max(1);
-    let settings = WorkerSettings { concurrency, ..usual };
+    let settings = WorkerSettings { concurrency, heartbeat, ..usual };
     let handler = Arc::new(BillingHandler::new(billing.clone()));
     Ok(Workers::run(billing.db.clone(), handler, settings, stop).await?)
 }
 
-/// Resolves when the process shall end.
-async fn told(mut stopping: watch::Receiver<bool>) {
-    // An error means that nobody is left who could say so.
-    let _ = stopping.wait_for(|stop| *stop).await;
+/// Resolves when the process shall end, with how long it takes requests yet.
+async fn told(mut living: watch::Receiver<Life>) -> Duration {
+    match living.wait_for(|life| *life != Life::Working).await.as_deref() {
+        Ok(Life::Ending { notice }) => *notice,
+        // Nobody is left who could say so.
+        Ok(Life::Working) | Err(_) => Duration::ZERO,
+    }
 }
 
-async fn tell_when_asked(stop: watch::Sender<bool>) {
-    asked_to_stop().await;
+/// The first who says it decides.
+fn end(life: &mut Life, notice: Duration) -> bool {
+    let working = *life == Life::Working;
+    if working {
+        *life = Life::Ending { notice };
+    }
+    working
+}
+
+async fn tell_when_asked(life: watch::Sender<Life>) {
+    let notice = match asked_to_stop().await {
+        Asked::Terminate => NOTICE,
+        Asked::Interrupt => Duration::ZERO,
+    };
     tracing::info!("told to stop; a second signal ends at once");
-    stop.send_replace(true);
+    life.send_if_modified(|life| end(life, notice));
     asked_to_stop().await;
     std::process::exit(i32::from(Failure::Interrupted.exit_code()));
 }

@@ -53,7 +53,7 @@ pub async fn with_billing<T>(
     let billing = config.billing(&database);
     let done = tokio::select! {
         done = work(&billing) => done,
-        () = asked_to_stop() => Err(Failure::Interrupted),
+        _ = asked_to_stop() => Err(Failure::Interrupted),
     };
     let stopped = database.stop().await;
     let value = done?;
@@ -61,15 +61,24 @@ pub async fn with_billing<T>(
     Ok(value)
 }
 
-/// Resolves when the process is told to end, by SIGTERM or Ctrl-C.
-pub async fn asked_to_stop() {
+/// How a process is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM, by whoever manages processes.
+    Terminate,
+    /// Ctrl-C, by somebody who waits.
+    Interrupt,
+}
+
+/// Resolves when the process is told to end.
+pub async fn asked_to_stop() -> Asked {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Then the signals end the process at once, as they do without anybody who listens.
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => Asked::Terminate,
+        _ = interrupt.recv() => Asked::Interrupt,
     }
 }

@@ -10,7 +10,7 @@ use clap::{ArgGroup, Subcommand};
 use serde_json::json;
 
 use super::Failure;
-use super::output::{Output, Table};
+use super::output::{Output, Table, counted};
 use super::session::{OrganizationFlag, with_billing};
 use crate::config::Config;
 
@@ -46,6 +46,9 @@ pub enum StripeCommand {
         /// Only those with this reason, such as UNKNOWN_CUSTOMER
         #[arg(long)]
         reason: Option<EventReason>,
+        /// How many at most, in the order of their ids: 1 to 500
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
     },
 }
 
@@ -60,14 +63,14 @@ pub async fn run(config: &Config, command: StripeCommand, output: Output) -> Res
             })
             .await?;
             output.show(
-                &format!("{count} events will be processed again by the workers.\n"),
+                &format!("{} will be processed again by the workers.\n", counted(count, "event")),
                 || json!({ "events": count }),
             )
         }
         StripeCommand::Backfill { organization, file } => backfill(config, &organization, &file, output).await,
-        StripeCommand::Events { organization, status, reason } => {
+        StripeCommand::Events { organization, status, reason, limit } => {
             let filter = EventFilter { status, reason, customer: None };
-            list(config, &organization, &filter, output).await
+            list(config, &organization, &filter, usize::from(limit), output).await
         }
     }
 }
@@ -92,11 +95,11 @@ async fn backfill(
             let batch: Vec<&str> = batch.iter().map(String::as_str).filter(|line| !line.trim().is_empty()).collect();
             let done = inbox::backfill(billing, &caller, &batch).await?;
             sum = Backfilled { invoices: sum.invoices + done.invoices, steps: sum.steps + done.steps };
-            output.note(&format!("{} invoices", sum.invoices));
+            output.note(&counted(sum.invoices, "invoice"));
         }
     })
     .await?;
-    let told = format!("{} invoices were read, {} steps booked.\n", sum.invoices, sum.steps);
+    let told = format!("Read: {}. Booked: {}.\n", counted(sum.invoices, "invoice"), counted(sum.steps, "step"));
     output.show(&told, || json!({ "invoices": sum.invoices, "steps": sum.steps }))
 }
 
@@ -104,19 +107,21 @@ async fn list(
     config: &Config,
     organization: &OrganizationFlag,
     filter: &EventFilter,
+    limit: usize,
     output: Output,
 ) -> Result<(), Failure> {
-    let all = with_billing(config, async |billing| {
+    let (all, more) = with_billing(config, async |billing| {
         let organization = organization.find(billing).await?;
         let mut all: Vec<StripeEvent> = Vec::new();
         loop {
             let last = all.last().map(|event| event.event_id.clone());
-            let page = Page::new(last, Page::<String>::MOST);
+            let wanted = i64::try_from(limit - all.len()).unwrap_or(Page::<String>::MOST);
+            let page = Page::new(last, wanted);
             let slice = inbox::events(billing, organization, &page, filter).await?;
             // The bodies are long, and nobody reads them here.
             all.extend(slice.items.into_iter().map(|event| StripeEvent { body: String::new(), ..event }));
-            if !slice.has_next {
-                return Ok(all);
+            if !slice.has_next || all.len() >= limit {
+                return Ok((all, slice.has_next));
             }
         }
     })
@@ -135,7 +140,11 @@ async fn list(
             or_dash(event.detail.clone()),
         ]);
     }
-    output.show(&table.to_string(), || json!({ "events": all.iter().map(as_json).collect::<Vec<_>>() }))
+    if more {
+        output.note(&format!("These are the first {}; --limit shows up to 500.", all.len()));
+    }
+    output
+        .show(&table.to_string(), || json!({ "events": all.iter().map(as_json).collect::<Vec<_>>(), "hasNext": more }))
 }
 
 fn as_json(event: &StripeEvent) -> serde_json::Value {

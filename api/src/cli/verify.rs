@@ -4,7 +4,7 @@ use billing::organizations;
 use billing::reconciliation::{self, Report};
 use serde_json::json;
 
-use super::output::{Output, Table};
+use super::output::{Output, Table, counted};
 use super::session::{OrganizationFlag, with_billing};
 use super::{Failure, progress};
 use crate::config::Config;
@@ -61,7 +61,8 @@ fn text(reports: &[(String, Report)]) -> String {
         if table.is_empty() { "There is no organization to verify.\n".to_owned() } else { table.to_string() };
     for (name, report) in reports {
         if report.unsealed > 0 {
-            text.push_str(&format!("{name}: {} rows are not sealed yet\n", report.unsealed));
+            let new = counted(report.unsealed, "new row");
+            text.push_str(&format!("{name}: {new} to seal, which is in order: the worker seals each minute\n"));
         }
         for (check, found) in report.differences() {
             text.push_str(&format!("{name}: {check}: {found}\n"));

@@ -60,6 +60,8 @@ pub enum StripeEventReason {
     PriceMissing,
     /// The lines of the invoice do not add up to it.
     TotalsDiffer,
+    /// The invoice holds no subscription revenue that was paid in money: nothing is earned on it.
+    NoRevenue,
 }
 
 /// An address that Stripe posts events to.

@@ -27,7 +27,7 @@ impl Cluster {
         // The server runs as another user, who has to pass.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         watch(&folder)?;
-        let settings = DatabaseSettings { url: None, data: folder, connections };
+        let settings = DatabaseSettings { url: None, data: folder, connections, distributed: None };
         let database = Database::start(&settings).await?;
         let embedded = database.embedded.as_ref().ok_or("no private cluster was started")?;
         let (superuser, connection) = embedded.config(DATABASE, SUPERUSER).connect(NoTls).await?;

@@ -6,13 +6,14 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
+use crate::distributed::{Distributed, distribute};
 use crate::pool::full;
 
 /// The role the application works as: no login, no ownership, under forced row-level security.
 pub const APP_ROLE: &str = "avance_app";
 
 /// "Avance" as a number: two servers that start at once migrate once.
-const LOCK: i64 = 0x4176_616e_6365;
+pub(crate) const LOCK: i64 = 0x4176_616e_6365;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
@@ -27,6 +28,8 @@ pub enum MigrateError {
     Role(String),
     #[error("a migration failed and was rolled back: {0}")]
     Failed(String),
+    #[error("the tables cannot be spread over the cluster:\n  {}", .0.join("\n  "))]
+    NotDistributable(Vec<String>),
     #[error("the database was made by a newer Avance: it has the migration {0}, which this one does not know")]
     FromTheFuture(String),
 }
@@ -35,13 +38,24 @@ pub enum MigrateError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrations {
     pub applied: Vec<String>,
+    /// Tables that were spread over the nodes of a cluster.
+    pub distributed: Vec<String>,
 }
 
-/// Brings the tables up to date; waits for another process that is doing so.
+/// Brings the tables up to date, and spreads new ones over the nodes if they are to be distributed; waits for another
+/// process that is doing so.
 ///
 /// # Errors
 /// See [`MigrateError`].
-pub async fn migrate(server: &Config) -> Result<Migrations, MigrateError> {
+pub async fn migrate(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, MigrateError> {
+    let mut migrations = apply(server).await?;
+    if distributed.is_some() {
+        migrations.distributed = distribute(server).await?;
+    }
+    Ok(migrations)
+}
+
+async fn apply(server: &Config) -> Result<Migrations, MigrateError> {
     let mut conn = connect(server).await?;
     lock(&mut conn).await?;
     ensure_role(&mut conn).await?;
@@ -55,10 +69,22 @@ pub async fn migrate(server: &Config) -> Result<Migrations, MigrateError> {
         if let Some(version) = future {
             return Ok(Err(MigrateError::FromTheFuture(version)));
         }
-        let applied = conn.run_pending_migrations(MIGRATIONS)?;
-        Ok(Ok(Migrations { applied: applied.iter().map(ToString::to_string).collect() }))
+        let applied = conn.run_pending_migrations(MIGRATIONS)?.iter().map(ToString::to_string).collect();
+        // For whoever asks whether the tables are those that the program wants.
+        diesel::connection::SimpleConnection::batch_execute(
+            conn,
+            &format!("GRANT SELECT ON __diesel_schema_migrations TO {APP_ROLE}"),
+        )?;
+        Ok(Ok(Migrations { applied, distributed: Vec::new() }))
     })
     .await?
+}
+
+/// Migrations that this program brings and a database lacks.
+pub(crate) fn missing(applied: &[String]) -> Result<Vec<String>, Boxed> {
+    let known = diesel::migration::MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS)?;
+    let known = known.iter().map(|migration| migration.name().version().to_string());
+    Ok(known.filter(|version| !applied.contains(version)).collect())
 }
 
 /// Takes every migration back, newest first: for the test that they can be.
@@ -106,7 +132,7 @@ async fn ensure_role(conn: &mut AsyncPgConnection) -> Result<(), MigrateError> {
 }
 
 type Blocking = AsyncConnectionWrapper<AsyncPgConnection>;
-type Boxed = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
 async fn harness<T: Send + 'static>(
     conn: AsyncPgConnection,

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
+use crate::distributed::Distributed;
 use crate::error::DbError;
 use crate::migrate::APP_ROLE;
 
@@ -45,11 +46,12 @@ pub struct Settings {
     /// How long to wait for a free connection.
     pub wait: Duration,
     pub observer: Option<Observer>,
+    pub distributed: Option<Distributed>,
 }
 
 impl Settings {
     pub fn new(server: Config) -> Self {
-        Settings { server, connections: 16, wait: Duration::from_secs(5), observer: None }
+        Settings { server, connections: 16, wait: Duration::from_secs(5), observer: None, distributed: None }
     }
 
     /// # Errors
@@ -67,6 +69,7 @@ pub struct Db {
     pool: Pool<AsyncPgConnection>,
     /// Settings of its transactions, as they follow BEGIN.
     pub(crate) local: &'static str,
+    pub(crate) distributed: Option<Distributed>,
 }
 
 impl Db {
@@ -77,10 +80,12 @@ impl Db {
     pub async fn connect(settings: Settings) -> Result<Db, ConnectError> {
         check_server(&settings.server).await?;
         let mut server = settings.server;
+        let given = server.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+        let distributed = settings.distributed.map_or("", Distributed::options);
         // As a start-up option the role is what RESET ROLE returns to, too.
         server.options(format!(
-            "-c role={APP_ROLE} -c statement_timeout=8s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
-             -c client_connection_check_interval=5s -c jit=off"
+            "{given}-c role={APP_ROLE} -c statement_timeout=8s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
+             -c client_connection_check_interval=5s -c jit=off{distributed}"
         ));
         let observer = settings.observer;
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
@@ -94,7 +99,7 @@ impl Db {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        Ok(Db { pool, local: "" })
+        Ok(Db { pool, local: "", distributed: settings.distributed })
     }
 
     /// The same pool for bulk work: a statement may take ten minutes.
@@ -105,7 +110,12 @@ impl Db {
     /// The same pool for a few rows at a time, again and again: the server plans a prepared statement once for a
     /// connection. For lists of unknown length it would rather plan each execution anew, which takes longer than the
     /// execution.
+    ///
+    /// A distributed database has to see what a statement is given, to know which node to send it to.
     pub fn brisk(&self) -> Db {
+        if self.distributed.is_some() {
+            return self.clone();
+        }
         Db { local: "SET LOCAL plan_cache_mode = force_generic_plan", ..self.clone() }
     }
 

@@ -12,6 +12,7 @@ use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::distributed::Distributed;
 use crate::embedded::{Embedded, EmbeddedError, SUPERUSER};
 use crate::error::says_full;
 use crate::migrate::{MigrateError, Migrations, migrate};
@@ -36,6 +37,8 @@ pub struct DatabaseSettings {
     pub data: PathBuf,
     /// Size of the pool.
     pub connections: usize,
+    /// Only with a URL.
+    pub distributed: Option<Distributed>,
 }
 
 impl DatabaseSettings {
@@ -123,7 +126,7 @@ impl Database {
     /// See [`StartError`]. A private cluster that was started for nothing is stopped again.
     pub async fn start(settings: &DatabaseSettings) -> Result<Database, StartError> {
         let (embedded, server) = reach(settings).await?;
-        match open(&server, settings.connections).await {
+        match open(&server, settings).await {
             Ok(db) => Ok(Database { db, embedded, server }),
             Err(error) => {
                 let_go(embedded).await;
@@ -138,7 +141,7 @@ impl Database {
     /// See [`StartError`].
     pub async fn migrate_only(settings: &DatabaseSettings) -> Result<Migrations, StartError> {
         let (embedded, server) = reach(settings).await?;
-        let migrated = update(&server).await;
+        let migrated = update(&server, settings.distributed).await;
         let_go(embedded).await;
         migrated
     }
@@ -187,17 +190,21 @@ async fn reach(settings: &DatabaseSettings) -> Result<(Option<Embedded>, Config)
     }
 }
 
-async fn update(server: &Config) -> Result<Migrations, StartError> {
-    let migrations = migrate(server).await.map_err(|error| StartError::of_migration(error, server))?;
+async fn update(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, StartError> {
+    let migrations = migrate(server, distributed).await.map_err(|error| StartError::of_migration(error, server))?;
     for migration in &migrations.applied {
         tracing::info!(migration, "applied");
+    }
+    if !migrations.distributed.is_empty() {
+        tracing::info!(tables = migrations.distributed.len(), "spread over the nodes");
     }
     Ok(migrations)
 }
 
-async fn open(server: &Config, connections: usize) -> Result<Db, StartError> {
-    update(server).await?;
-    let settings = Settings { connections, ..Settings::new(server.clone()) };
+async fn open(server: &Config, settings: &DatabaseSettings) -> Result<Db, StartError> {
+    let DatabaseSettings { connections, distributed, .. } = *settings;
+    update(server, distributed).await?;
+    let settings = Settings { connections, distributed, ..Settings::new(server.clone()) };
     Db::connect(settings).await.map_err(|error| StartError::of_server(error, server))
 }
 

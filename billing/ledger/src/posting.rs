@@ -112,9 +112,10 @@ async fn open_accounts(
     let currencies: Vec<_> = accounts.values().map(|account| account.currency).collect();
     diesel::sql_query(
         "INSERT INTO ledger_account (organization_id, id, kind, owner_id, currency)
-         SELECT $1, a.id, a.kind, a.owner_id, a.currency
-         FROM unnest($2, $3, $4, $5) AS a (id, kind, owner_id, currency)
-         WHERE NOT EXISTS (SELECT FROM ledger_account known WHERE known.organization_id = $1 AND known.id = a.id)
+         SELECT seller.organization_id, a.id, a.kind, a.owner_id, a.currency
+         FROM organization seller, unnest($2, $3, $4, $5) AS a (id, kind, owner_id, currency)
+         WHERE seller.organization_id = $1
+           AND NOT EXISTS (SELECT FROM ledger_account known WHERE known.organization_id = $1 AND known.id = a.id)
          ORDER BY a.id
          ON CONFLICT DO NOTHING",
     )
@@ -136,8 +137,9 @@ async fn insert_transactions(
 ) -> Result<(), DbError> {
     let written = diesel::sql_query(
         "INSERT INTO ledger_transaction (organization_id, id, kind, source, occurred_on)
-         SELECT $1, t.id, t.kind, t.source, t.occurred_on
-         FROM unnest($2, $3, $4, $5) AS t (id, kind, source, occurred_on)",
+         SELECT seller.organization_id, t.id, t.kind, t.source, t.occurred_on
+         FROM organization seller, unnest($2, $3, $4, $5) AS t (id, kind, source, occurred_on)
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(organization)
     .bind::<Array<SqlUuid>, _>(&rows.id)
@@ -154,8 +156,10 @@ async fn insert_transfers(conn: &mut Conn, organization: OrganizationId, rows: &
     let written = diesel::sql_query(
         "INSERT INTO ledger_transfer
              (organization_id, transaction_id, position, debit_account_id, credit_account_id, amount_minor, currency)
-         SELECT $1, t.transaction_id, t.position, t.debit, t.credit, t.amount, t.currency
-         FROM unnest($2, $3, $4, $5, $6, $7) AS t (transaction_id, position, debit, credit, amount, currency)",
+         SELECT seller.organization_id, t.transaction_id, t.position, t.debit, t.credit, t.amount, t.currency
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7)
+             AS t (transaction_id, position, debit, credit, amount, currency)
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(organization)
     .bind::<Array<SqlUuid>, _>(&rows.transaction)

@@ -140,7 +140,8 @@ async fn insert_block(
     let ids: Vec<Uuid> = rows.iter().map(|row| row.entry_id).collect();
     let written = diesel::sql_query(
         "INSERT INTO ledger_sealed (organization_id, entry_kind, entry_id, block_number)
-         SELECT $1, e.kind, e.id, $4 FROM unnest($2, $3) AS e (kind, id)",
+         SELECT seller.organization_id, e.kind, e.id, $4 FROM organization seller, unnest($2, $3) AS e (kind, id)
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(organization)
     .bind::<Array<Text>, _>(kinds)

@@ -33,6 +33,8 @@ text_enum! {
         PriceMissing = "PRICE_MISSING",
         /// The lines of the Stripe invoice do not add up to it.
         TotalsDiffer = "TOTALS_DIFFER",
+        /// The Stripe invoice holds no subscription revenue that was paid in money.
+        NoRevenue = "NO_REVENUE",
     }
 }
 
@@ -52,6 +54,15 @@ pub(crate) struct Decision {
     pub targets: Vec<Target>,
     /// How the base came about: the part of the trace that all levels share.
     pub basis: Value,
+}
+
+impl Decision {
+    /// Whether a paid invoice holds nothing to earn on. One on hold may hold something yet, such as lines that are not
+    /// known.
+    pub fn is_without_revenue(&self, kind: SourceKind) -> bool {
+        let nothing = self.base <= 0 && !self.on_hold && self.targets.iter().all(|target| target.earned == 0);
+        kind == SourceKind::StripeInvoice && nothing
+    }
 }
 
 /// The terms and the partners that apply to a source.

@@ -115,7 +115,12 @@ pub(crate) fn compare(
         let decided = decide(situation, key).map_err(Refusal::from)?;
         let booked = situation.booked.get(key).map_or(&[][..], Vec::as_slice);
         match decided {
-            Ok(decision) => plan.add(organization, now, key, &decision, booked)?,
+            Ok(decision) => {
+                plan.add(organization, now, key, &decision, booked)?;
+                if booked.is_empty() && decision.is_without_revenue(key.kind) {
+                    skipped.insert(key.clone(), Skipped::NoRevenue);
+                }
+            }
             Err(reason) => {
                 plan.undo(booked, &HashMap::new())?;
                 skipped.insert(key.clone(), reason);

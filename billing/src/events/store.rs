@@ -56,8 +56,9 @@ pub async fn insert(
     let payloads: Vec<&serde_json::Value> = events.iter().map(|event| &event.payload).collect();
     diesel::sql_query(
         "INSERT INTO event (organization_id, id, kind, subject, payload, created_at)
-         SELECT $1, e.id, e.kind, e.subject, e.payload, $2
-         FROM unnest($3, $4, $5, $6) AS e (id, kind, subject, payload)
+         SELECT seller.organization_id, e.id, e.kind, e.subject, e.payload, $2
+         FROM organization seller, unnest($3, $4, $5, $6) AS e (id, kind, subject, payload)
+         WHERE seller.organization_id = $1
          ON CONFLICT DO NOTHING",
     )
     .bind::<Uuid, _>(organization)

@@ -60,6 +60,8 @@ text_enum! {
         PriceMissing = "PRICE_MISSING",
         /// The lines of the invoice do not add up to it: nothing is earned.
         TotalsDiffer = "TOTALS_DIFFER",
+        /// The invoice holds no subscription revenue that was paid in money: nothing is earned on it.
+        NoRevenue = "NO_REVENUE",
     }
 }
 

@@ -272,6 +272,7 @@ fn reason(skipped: Skipped) -> Option<EventReason> {
         Skipped::Wholesale => EventReason::Wholesale,
         Skipped::PriceMissing => EventReason::PriceMissing,
         Skipped::TotalsDiffer => EventReason::TotalsDiffer,
+        Skipped::NoRevenue => EventReason::NoRevenue,
         Skipped::NotEarned | Skipped::OtherTrigger => return None,
     })
 }

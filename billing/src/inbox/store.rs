@@ -356,11 +356,12 @@ pub async fn write_stamped(
     diesel::sql_query(
         "INSERT INTO stripe_fact (organization_id, kind, stripe_id, as_of, rank, event_id, customer, subscription,
              invoice, payment_intent, charge, paid_at, earns_from, fact)
-         SELECT $1, f.kind, f.stripe_id, f.as_of, f.rank, f.event_id, f.customer, f.subscription, f.invoice,
+         SELECT seller.organization_id, f.kind, f.stripe_id, f.as_of, f.rank, f.event_id, f.customer, f.subscription, f.invoice,
              f.payment_intent, f.charge, f.paid_at, f.earns_from, f.fact
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              AS f (kind, stripe_id, as_of, rank, event_id, customer, subscription, invoice, payment_intent, charge,
                    paid_at, earns_from, fact)
+         WHERE seller.organization_id = $1
          ORDER BY f.kind, f.stripe_id
          ON CONFLICT (organization_id, kind, stripe_id) DO UPDATE SET
              as_of = excluded.as_of, rank = excluded.rank, event_id = excluded.event_id, customer = excluded.customer,

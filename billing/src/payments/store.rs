@@ -315,9 +315,10 @@ pub async fn insert_settlements(
     let written = diesel::sql_query(
         "INSERT INTO settlement
              (organization_id, invoice_id, partner_id, currency, gross_minor, due_date, issue_date, number)
-         SELECT $1, s.invoice_id, s.partner_id, s.currency, s.gross, s.due_date, s.issue_date, s.number
-         FROM unnest($2, $3, $4, $5, $6, $7, $8)
-             AS s (invoice_id, partner_id, currency, gross, due_date, issue_date, number)",
+         SELECT seller.organization_id, s.invoice_id, s.partner_id, s.currency, s.gross, s.due_date, s.issue_date, s.number
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8)
+             AS s (invoice_id, partner_id, currency, gross, due_date, issue_date, number)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(rows.iter().map(|row| row.invoice).collect::<Vec<_>>())
@@ -365,7 +366,9 @@ pub async fn put_balances(
 ) -> Result<(), DbError> {
     let written = diesel::sql_query(
         "INSERT INTO credit_balance (organization_id, partner_id, currency, balance_minor)
-         SELECT $1, b.partner_id, b.currency, b.balance FROM unnest($2, $3, $4) AS b (partner_id, currency, balance)
+         SELECT seller.organization_id, b.partner_id, b.currency, b.balance
+         FROM organization seller, unnest($2, $3, $4) AS b (partner_id, currency, balance)
+         WHERE seller.organization_id = $1
          ON CONFLICT (organization_id, partner_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor",
     )
     .bind::<Uuid, _>(organization)
@@ -398,11 +401,14 @@ pub async fn insert_entries(
     // The sequence is counted in the order of the rows: later ones are newer.
     let written = diesel::sql_query(
         "INSERT INTO settlement_entry (organization_id, id, partner_id, invoice_id, kind, amount_minor,
-             recovered_minor, currency, source, memo, occurred_on, created_at)
-         SELECT $1, e.id, e.partner_id, e.invoice_id, e.kind, e.amount, e.recovered, e.currency, e.source, e.memo, $2, $3
-         FROM unnest($4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY
+             recovered_minor, currency, source, memo, occurred_on, created_at, sequence)
+         SELECT seller.organization_id, e.id, e.partner_id, e.invoice_id, e.kind, e.amount, e.recovered, e.currency,
+             e.source, e.memo, $2, $3,
+             e.place + coalesce((SELECT max(before.sequence) FROM settlement_entry before
+                                 WHERE before.organization_id = $1 AND before.partner_id = e.partner_id), 0)
+         FROM organization seller, unnest($4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY
              AS e (id, partner_id, invoice_id, kind, amount, recovered, currency, source, memo, place)
-         ORDER BY e.place",
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<SqlDate, _>(on)

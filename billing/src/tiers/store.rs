@@ -246,7 +246,9 @@ pub async fn insert_evaluations(
     let written = diesel::sql_query(
         "INSERT INTO tier_evaluation (organization_id, partner_id, month, tier_table_id, users, measured_tier,
              billed_tier, discount_bps, reason, months_below, created_at)
-         SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         SELECT seller.organization_id, e.*
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS e
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(column(rows, |row| row.partner_id))

@@ -20,11 +20,17 @@ use super::cast::{
 use super::customers;
 use super::stripe::{self, Event};
 use crate::cli::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 use crate::cli::progress;
 
 /// Hour of the day at which things happen, on the clock of the organization.
 const HOUR: i64 = 10;
+
+/// The day of a month on which the first customer pays; the others pay on the days after it.
+const FIRST_PAYS: i32 = 5;
+
+/// By this day of a month everything is ripe that was paid in the month before, also where that was February.
+const ALL_RIPE: i32 = 13;
 
 /// The programme as it stands when its story is told.
 pub struct Affiliate {
@@ -95,7 +101,7 @@ pub async fn tell(
     let run = stage.open_run(last.last()).await?;
     payouts::mature(billing, organization.id).await?;
     evaluate_month(billing, organization.id, last.next()).await?;
-    output.note(&format!("Stripe told {events} new events of {} customers.", BUYERS.len()));
+    output.note(&format!("Stripe told {} of {} customers.", counted(events, "new event"), BUYERS.len()));
     let Stage { program, endpoint, secret, .. } = stage;
     Ok(Affiliate { program, first, run, endpoint, secret, new: true })
 }
@@ -219,9 +225,11 @@ impl<'a> Stage<'a> {
         self.go_to(place, 3)?;
         customers::arrive(self, place).await?;
         let mut new = 0;
-        for (day, buyer) in (5..).zip(&BUYERS) {
-            if buyer.from <= place {
-                let now = self.go_to(place, day)?;
+        let buyers = BUYERS.iter().map(Some).chain(std::iter::repeat(None));
+        for (day, buyer) in (FIRST_PAYS..=ALL_RIPE).zip(buyers) {
+            let now = self.go_to(place, day)?;
+            payouts::mature(&self.billing, self.organization.id).await?;
+            if let Some(buyer) = buyer.filter(|buyer| buyer.from <= place) {
                 for event in stripe::paid(buyer, place, now) {
                     new += self.deliver(&event).await?;
                 }

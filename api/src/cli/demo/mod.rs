@@ -82,7 +82,7 @@ pub async fn demo(config: &Config, args: &DemoArgs, output: Output) -> Result<()
     let billing = config.billing(&database);
     let prepared = tokio::select! {
         prepared = prepare(&billing, config, &url, output) => prepared,
-        () = asked_to_stop() => Err(Failure::Interrupted),
+        _ = asked_to_stop() => Err(Failure::Interrupted),
     };
     if prepared.is_err() || args.no_serve {
         let stopped = database.stop().await;
@@ -207,6 +207,7 @@ impl Said<'_> {
             "token": token,
             "organization": {
                 "id": organization.id.to_string(), "externalId": organization.external_id, "name": organization.name,
+                "publishableKey": organization.publishable_key,
             },
             "data": config.data,
             "example": config.data.join(EXAMPLE),
@@ -228,8 +229,10 @@ impl Said<'_> {
             text.push_str(&told.text(url, token));
         }
         let query = r#"{"query":"{ organization { name } }"}"#;
+        let site = organization.publishable_key.as_deref().unwrap_or("-");
         text.push_str(&format!(
-            "\nGraphQL   {url}/graphql\nToken     {token}\nData      {}\nCSV files {}\nAll this  {}\n\n\
+            "\nGraphQL   {url}/graphql\nToken     {token}\nSite key  {site}\nData      {}\nCSV files {}\n\
+             All this  {}\n\n\
              curl -s {url}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{query}'\n",
             config.data.display(),
             config.data.join(EXAMPLE).display(),

@@ -7,7 +7,7 @@ use billing_primitives::{BasisPoints, EnrollmentId, Money};
 use serde_json::{Value, json};
 
 use super::told::{Back, Row, Told};
-use crate::cli::output::Table;
+use crate::cli::output::{Table, counted};
 use crate::cli::run::money;
 
 /// How deep the explanation is printed; all of it is a query away.
@@ -48,10 +48,11 @@ impl Told {
         text.push_str(&back("Refund", &self.refund));
         text.push_str(&back("Chargeback", &self.chargeback));
         text.push_str(&format!(
-            "\nPayout run {}: {}, {} payouts, {} to transfer\n\n{}",
+            "\nPayout run {} ({}): {}, {}, {} to transfer\n\n{}",
             run.run_key,
+            run.id,
             run.status,
-            self.totals.payouts,
+            counted(self.totals.payouts, "payout"),
             self.totals.net,
             self.payouts(),
         ));
@@ -127,11 +128,12 @@ impl Told {
 
 impl Row {
     fn json(&self) -> Value {
-        let Balance { held, payable, debt, paid, .. } = self.balance;
+        let Balance { held, payable, debt, in_payout, paid, .. } = self.balance;
         json!({
             "partner": self.partner.external_id, "name": self.partner.legal_name, "tier": self.tier,
             "commissions": self.commissions, "earned": money(self.earned), "takenBack": money(self.taken_back),
-            "paid": money(paid), "held": money(held), "payable": money(payable), "debt": money(debt),
+            "paid": money(paid), "inPayout": money(in_payout), "held": money(held), "payable": money(payable),
+            "debt": money(debt),
             "nextPayout": self.next.map(money),
         })
     }
@@ -189,6 +191,7 @@ fn partners(rows: &[Row]) -> Table {
         ">earned",
         ">taken back",
         ">paid",
+        ">in payout",
         ">held",
         ">payable",
         ">debt",
@@ -202,6 +205,7 @@ fn partners(rows: &[Row]) -> Table {
             row.earned.to_string(),
             row.taken_back.to_string(),
             row.balance.paid.to_string(),
+            row.balance.in_payout.to_string(),
             row.balance.held.to_string(),
             row.balance.payable.to_string(),
             row.balance.debt.to_string(),

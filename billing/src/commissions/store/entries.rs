@@ -20,17 +20,19 @@ pub async fn insert(
     pen: Pen<'_>,
 ) -> Result<(), Error> {
     let column = |of: fn(&Buckets) -> i64| steps.iter().map(|booked| of(&booked.step.change)).collect::<Vec<_>>();
-    // The sequence is counted in the order of the rows: later ones are newer.
+    // Counted on from the last step of the same commission: later ones are newer.
     let written = diesel::sql_query(
         "INSERT INTO commission_entry (organization_id, id, commission_id, enrollment_id, kind, amount_minor,
              counted_minor, held_minor, payable_minor, taken_minor, owed_minor, currency, cause, trace,
-             occurred_on, actor, created_at)
-         SELECT $1, e.id, e.commission_id, e.enrollment_id, e.kind, e.amount, e.counted, e.held, e.payable, e.taken,
-             e.owed, e.currency, e.cause, e.trace::json, $2, $3, $4
-         FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY
+             occurred_on, actor, created_at, sequence)
+         SELECT seller.organization_id, e.id, e.commission_id, e.enrollment_id, e.kind, e.amount, e.counted, e.held,
+             e.payable, e.taken, e.owed, e.currency, e.cause, e.trace::json, $2, $3, $4,
+             e.place + coalesce((SELECT max(before.sequence) FROM commission_entry before
+                                 WHERE before.organization_id = $1 AND before.commission_id = e.commission_id), 0)
+         FROM organization seller, unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY
              AS e (id, commission_id, enrollment_id, kind, amount, counted, held, payable, taken, owed, currency,
                    cause, trace, place)
-         ORDER BY e.place",
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<SqlDate, _>(pen.occurred_on)

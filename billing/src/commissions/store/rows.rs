@@ -54,15 +54,16 @@ pub async fn open(
              program_id, program_version_id, customer_id, attribution_id, settlement, currency, base_minor,
              base_reversed_minor, earned_at, payable_at, on_hold, trace, created_at, earned_minor, reversed_minor,
              counted_minor, held_minor, payable_minor, taken_minor, owed_minor)
-         SELECT $1, c.id, c.source_kind, c.source_id, c.level, c.enrollment_id, c.partner_id, c.program_id,
-             c.program_version_id, c.customer_id, c.attribution_id, c.settlement, c.currency, c.base_minor,
+         SELECT seller.organization_id, c.id, c.source_kind, c.source_id, c.level, c.enrollment_id, c.partner_id,
+             c.program_id, c.program_version_id, c.customer_id, c.attribution_id, c.settlement, c.currency, c.base_minor,
              c.base_reversed_minor, c.earned_at, c.payable_at, c.on_hold, c.trace::json, c.created_at, c.earned,
              c.reversed, c.counted, c.held, c.payable, c.taken, c.owed
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                     $23, $24, $25, $26, $27)
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                     $19, $20, $21, $22, $23, $24, $25, $26, $27)
              AS c (id, source_kind, source_id, level, enrollment_id, partner_id, program_id, program_version_id,
                    customer_id, attribution_id, settlement, currency, base_minor, base_reversed_minor, earned_at,
-                   payable_at, on_hold, trace, created_at, earned, reversed, counted, held, payable, taken, owed)",
+                   payable_at, on_hold, trace, created_at, earned, reversed, counted, held, payable, taken, owed)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(column!(id))

@@ -133,7 +133,9 @@ pub async fn record_finalized(
     }
     let written = diesel::sql_query(
         "INSERT INTO event (organization_id, id, kind, subject, payload)
-         SELECT $1, e.id, $2, e.subject, e.payload FROM unnest($3, $4, $5) AS e (id, subject, payload)",
+         SELECT seller.organization_id, e.id, $2, e.subject, e.payload
+         FROM organization seller, unnest($3, $4, $5) AS e (id, subject, payload)
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(organization)
     .bind::<Text, _>(kind)

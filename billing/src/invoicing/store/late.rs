@@ -43,7 +43,7 @@ pub async fn lock_owners(conn: &mut Conn, organization: OrganizationId, facts: &
 pub async fn mark_late(conn: &mut Conn, organization: OrganizationId, facts: &[Fact]) -> QueryResult<()> {
     diesel::sql_query(
         "INSERT INTO late_change (organization_id, partner_id, customer_id, plan_id, month)
-         SELECT DISTINCT $1, e.partner_id, fact.customer_id, fact.plan_id, e.month
+         SELECT DISTINCT e.organization_id, e.partner_id, fact.customer_id, fact.plan_id, e.month
          FROM unnest($2, $3, $4) fact (customer_id, plan_id, since)
          JOIN customer_owner o ON o.organization_id = $1 AND o.customer_id = fact.customer_id
          JOIN tier_evaluation e ON e.organization_id = $1 AND e.partner_id = o.partner_id

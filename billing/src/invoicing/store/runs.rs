@@ -112,7 +112,9 @@ pub async fn replace_refusals(
     }
     diesel::sql_query(
         "INSERT INTO billing_run_refusal (organization_id, billing_run_id, partner_id, code, message)
-         SELECT $1, $2, r.partner_id, r.code, r.message FROM unnest($3, $4, $5) AS r (partner_id, code, message)",
+         SELECT seller.organization_id, $2, r.partner_id, r.code, r.message
+         FROM organization seller, unnest($3, $4, $5) AS r (partner_id, code, message)
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(run.organization_id)
     .bind::<SqlUuid, _>(run.id)

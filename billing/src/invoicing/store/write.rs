@@ -254,7 +254,10 @@ async fn insert_lines(
         "INSERT INTO invoice_line (organization_id, invoice_id, line_number, kind, customer_id, plan_id, month,
              currency, unit_price_minor, seat_days, gross_minor, discount_bps, discount_minor, net_minor,
              vat_category, vat_bps, trace)
-         SELECT $1, l.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::json[]) AS l",
+         SELECT seller.organization_id, l.*
+         FROM organization seller,
+              unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::json[]) AS l
+         WHERE seller.organization_id = $1",
     )
     .bind::<SqlUuid, _>(organization)
     .bind::<Array<SqlUuid>, _>(column!((invoice, _, _) => invoice.id))

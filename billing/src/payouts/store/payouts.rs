@@ -25,12 +25,13 @@ pub async fn insert(conn: &mut Conn, organization: OrganizationId, rows: &[Payou
         "INSERT INTO payout (organization_id, id, payout_run_id, enrollment_id, partner_id, program_id, method, status,
              currency, payable_minor, offset_minor, net_minor, vat_bps, vat_minor, holder, iban, invoice_id, payment_id,
              settled_on, reference, trace, created_at)
-         SELECT $1, p.id, p.run, p.enrollment, p.partner, p.program, p.method, p.status, p.currency, p.payable,
-             p.\"offset\", p.net, p.vat_bps, p.vat, p.holder, p.iban, p.invoice, p.payment, p.settled_on, p.reference,
+         SELECT seller.organization_id, p.id, p.run, p.enrollment, p.partner, p.program, p.method, p.status, p.currency,
+             p.payable, p.\"offset\", p.net, p.vat_bps, p.vat, p.holder, p.iban, p.invoice, p.payment, p.settled_on, p.reference,
              p.trace::json, p.created_at
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
              AS p (id, run, enrollment, partner, program, method, status, currency, payable, \"offset\", net, vat_bps, vat,
-                   holder, iban, invoice, payment, settled_on, reference, trace, created_at)",
+                   holder, iban, invoice, payment, settled_on, reference, trace, created_at)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
@@ -63,8 +64,9 @@ pub async fn insert(conn: &mut Conn, organization: OrganizationId, rows: &[Payou
 pub async fn insert_items(conn: &mut Conn, organization: OrganizationId, rows: &[PayoutItem]) -> Result<(), DbError> {
     let written = diesel::sql_query(
         "INSERT INTO payout_item (organization_id, payout_id, commission_id, amount_minor, currency)
-         SELECT $1, i.payout_id, i.commission_id, i.amount, i.currency
-         FROM unnest($2, $3, $4, $5) AS i (payout_id, commission_id, amount, currency)",
+         SELECT seller.organization_id, i.payout_id, i.commission_id, i.amount, i.currency
+         FROM organization seller, unnest($2, $3, $4, $5) AS i (payout_id, commission_id, amount, currency)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(rows.iter().map(|row| row.payout_id).collect::<Vec<_>>())

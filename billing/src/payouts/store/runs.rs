@@ -150,8 +150,9 @@ pub async fn replace_left_out(
         .await?;
     let written = diesel::sql_query(
         "INSERT INTO payout_left_out (organization_id, payout_run_id, enrollment_id, reason, balance_minor, currency)
-         SELECT $1, $2, l.enrollment_id, l.reason, l.balance, l.currency
-         FROM unnest($3, $4, $5, $6) AS l (enrollment_id, reason, balance, currency)",
+         SELECT seller.organization_id, $2, l.enrollment_id, l.reason, l.balance, l.currency
+         FROM organization seller, unnest($3, $4, $5, $6) AS l (enrollment_id, reason, balance, currency)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Uuid, _>(run)

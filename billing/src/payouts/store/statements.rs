@@ -220,11 +220,12 @@ pub async fn insert(conn: &mut Conn, organization: OrganizationId, rows: &[State
         "INSERT INTO commission_statement (organization_id, id, enrollment_id, partner_id, program_id, month, currency,
              carried_minor, earned_minor, clawed_back_minor, vat_bps, earned_vat_minor, clawed_back_vat_minor,
              balance_minor, trace, created_at)
-         SELECT $1, s.id, s.enrollment_id, s.partner_id, s.program_id, s.month, s.currency, s.carried, s.earned,
-             s.clawed_back, s.vat_bps, s.earned_vat, s.clawed_back_vat, s.balance, s.trace::json, s.created_at
-         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         SELECT seller.organization_id, s.id, s.enrollment_id, s.partner_id, s.program_id, s.month, s.currency, s.carried,
+             s.earned, s.clawed_back, s.vat_bps, s.earned_vat, s.clawed_back_vat, s.balance, s.trace::json, s.created_at
+         FROM organization seller, unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              AS s (id, enrollment_id, partner_id, program_id, month, currency, carried, earned, clawed_back, vat_bps,
-                   earned_vat, clawed_back_vat, balance, trace, created_at)",
+                   earned_vat, clawed_back_vat, balance, trace, created_at)
+         WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
     .bind::<Array<Uuid>, _>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
@@ -257,7 +258,7 @@ pub async fn insert_entries(
     diesel::sql_query(concat!(
         "INSERT INTO commission_statement_entry
              (organization_id, commission_entry_id, statement_id, commission_id, part, amount_minor, currency)
-         SELECT $1, e.id, n.statement_id, e.commission_id,
+         SELECT e.organization_id, e.id, n.statement_id, e.commission_id,
              CASE WHEN e.stated_minor < 0 AND ",
         shown!(),
         " THEN 'CLAWED_BACK' ELSE 'EARNED' END, e.stated_minor, e.currency

@@ -1,0 +1,261 @@
+//! A distributed PostgreSQL: whole organizations on the nodes of a cluster. Nothing but what stands here knows of it.
+//!
+//! Every table that leads with the organization is spread by it, all of them alike, so that one organization's rows are on
+//! one node and foreign keys stay inside it. What is asked before an organization is known stays on the node that
+//! everybody connects to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::migrate::{APP_ROLE, LOCK, MigrateError};
+use crate::pool::full;
+
+/// The software that spreads the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distributed {
+    Citus,
+}
+
+impl FromStr for Distributed {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "citus" { Ok(Distributed::Citus) } else { Err(()) }
+    }
+}
+
+impl Distributed {
+    /// Start-up options of every connection of the pool. The organization that a transaction works for is set on the node
+    /// that has its rows, too, and is gone with the transaction there. A plan that was made without knowing the
+    /// organization would go to all nodes.
+    pub(crate) const fn options(self) -> &'static str {
+        match self {
+            Distributed::Citus => " -c citus.propagate_set_commands=local -c plan_cache_mode=force_custom_plan",
+        }
+    }
+}
+
+/// Tables of the installation: they stay where everybody connects to. The queue is claimed by one statement over all
+/// organizations; the directory is asked before one is known.
+const LOCAL: [&str; 4] = ["__diesel_schema_migrations", "directory", "job", "job_tick"];
+
+/// The table that all others are placed beside.
+const FIRST: &str = "organization";
+
+/// What Citus must be able to do.
+const OLDEST: i32 = 12;
+
+/// What the catalogue says of the tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tables {
+    /// Whether they are spread already.
+    all: BTreeMap<String, bool>,
+    /// Primary keys and unique indexes that lack the organization: table and index.
+    keys: Vec<(String, String)>,
+    /// Foreign keys: from table, to table, name.
+    references: Vec<(String, String, String)>,
+}
+
+impl Tables {
+    /// What has to be spread, each table behind those that it refers to; or what is in the way, all of it.
+    fn order(&self) -> Result<Vec<String>, Vec<String>> {
+        let local = |table: &str| LOCAL.contains(&table);
+        let mut wrong: Vec<String> = Vec::new();
+        for (table, index) in self.keys.iter().filter(|(table, _)| !local(table)) {
+            wrong.push(format!("{table}: {index} does not lead with organization_id; put it into the key"));
+        }
+        for (from, to, name) in self.references.iter().filter(|(from, to, _)| local(from) != local(to)) {
+            wrong.push(format!("{from}: the foreign key {name} leads to {to}, which is kept elsewhere; drop it"));
+        }
+        let mut placed: BTreeSet<&str> =
+            self.all.iter().filter(|(_, spread)| **spread).map(|(t, _)| t.as_str()).collect();
+        let mut left: Vec<&str> =
+            self.all.keys().map(String::as_str).filter(|t| !local(t) && !placed.contains(t)).collect();
+        left.sort_by_key(|table| (*table != FIRST, *table));
+        let mut order = Vec::new();
+        while !left.is_empty() {
+            let ready = |table: &str| {
+                let mut of = self.references.iter().filter(|(from, to, _)| from == table && to != table);
+                of.all(|(_, to, _)| placed.contains(to.as_str()) || local(to))
+            };
+            let (now, later): (Vec<&str>, Vec<&str>) = left.iter().partition(|table| ready(table));
+            if now.is_empty() {
+                wrong.push(format!("{} refer to each other in a circle", later.join(", ")));
+                break;
+            }
+            placed.extend(&now);
+            order.extend(now.into_iter().map(str::to_owned));
+            left = later;
+        }
+        if wrong.is_empty() { Ok(order) } else { Err(wrong) }
+    }
+}
+
+/// Spreads every table that is not yet, in one transaction: nothing is half distributed. Repeated, it does nothing.
+/// Returns the tables that were spread.
+///
+/// # Errors
+/// [`MigrateError::NotDistributable`] with everything that is in the way and what to do; faults of the server.
+pub(crate) async fn distribute(server: &Config) -> Result<Vec<String>, MigrateError> {
+    let (mut client, connection) =
+        server.connect(NoTls).await.map_err(|error| MigrateError::Unreachable(full(&error)))?;
+    let driver = tokio::spawn(connection);
+    let done = spread(&mut client).await;
+    drop(client);
+    driver.abort();
+    done
+}
+
+async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+    let failed = |error: tokio_postgres::Error| MigrateError::Failed(full(&error));
+    let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
+    client.batch_execute(settings).await.map_err(failed)?;
+    client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let problems = cluster_problems(client).await.map_err(failed)?;
+    if !problems.is_empty() {
+        return Err(MigrateError::NotDistributable(problems));
+    }
+    // The node that everybody connects to logs in at the others as the role that it works as.
+    let login = format!(
+        "DO $$ BEGIN IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
+             ALTER ROLE {APP_ROLE} LOGIN;
+         END IF; END $$"
+    );
+    client.batch_execute(&login).await.map_err(failed)?;
+    let order = tables(client).await.map_err(failed)?.order().map_err(MigrateError::NotDistributable)?;
+    if order.is_empty() {
+        return Ok(order);
+    }
+    let transaction = client.transaction().await.map_err(failed)?;
+    // Foreign keys between tables that are made in one transaction want one connection to each node.
+    transaction.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'").await.map_err(failed)?;
+    for table in &order {
+        let beside = if table == FIRST { "none" } else { FIRST };
+        let sql = "SELECT create_distributed_table($1::text::regclass, 'organization_id', colocate_with => $2)";
+        transaction.query(sql, &[table, &beside]).await.map_err(failed)?;
+    }
+    for table in &order {
+        // Rows of before were copied to the nodes; what is left of them here would only be in the way.
+        let sql = "SELECT truncate_local_data_after_distributing_table($1::text::regclass)";
+        transaction.query(sql, &[table]).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(order)
+}
+
+/// What is wrong with the cluster, and what to do.
+async fn cluster_problems(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+    let version = client.query_opt("SELECT extversion FROM pg_extension WHERE extname = 'citus'", &[]).await?;
+    let Some(version) = version.map(|row| row.get::<_, String>(0)) else {
+        let missing = "the extension citus is missing in this database: CREATE EXTENSION citus, as a superuser";
+        return Ok(vec![missing.to_owned()]);
+    };
+    let major = version.split(['.', '-']).next().and_then(|major| major.parse::<i32>().ok());
+    if major.is_none_or(|major| major < OLDEST) {
+        return Ok(vec![format!("Citus {version} is too old: Avance needs {OLDEST} or later")]);
+    }
+    let nodes = client
+        .query(
+            "SELECT nodename || ':' || nodeport, isactive FROM pg_dist_node WHERE noderole = 'primary' AND shouldhaveshards",
+            &[],
+        )
+        .await?;
+    if nodes.is_empty() {
+        let none = "the cluster has no node that takes rows: SELECT citus_add_node(host, port) on its coordinator";
+        return Ok(vec![none.to_owned()]);
+    }
+    let away: Vec<String> = nodes.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
+    let problem = |node| format!("the node {node} is not active: start it, or take it out with citus_remove_node");
+    let mut problems: Vec<String> = away.into_iter().map(problem).collect();
+    problems.extend(unreachable_nodes(client).await?);
+    Ok(problems)
+}
+
+/// Nodes that the coordinator cannot reach.
+async fn unreachable_nodes(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT to_nodename || ':' || to_nodeport FROM citus_check_cluster_node_health()
+             WHERE result IS NOT TRUE",
+            &[],
+        )
+        .await?;
+    let problem = |node: String| format!("the node {node} does not answer: start it, or look at its log");
+    Ok(rows.iter().map(|row| problem(row.get(0))).collect())
+}
+
+async fn tables(client: &Client) -> Result<Tables, tokio_postgres::Error> {
+    let mut tables = Tables::default();
+    let rows = client
+        .query(
+            "SELECT c.relname::text, p.logicalrelid IS NOT NULL FROM pg_class c
+             LEFT JOIN pg_dist_partition p ON p.logicalrelid = c.oid AND p.partmethod = 'h'
+             WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace",
+            &[],
+        )
+        .await?;
+    tables.all = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows = client
+        .query(
+            "SELECT t.relname::text, i.relname::text FROM pg_index x
+             JOIN pg_class t ON t.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
+             WHERE x.indisunique AND t.relkind IN ('r', 'p') AND t.relnamespace = 'public'::regnamespace
+               AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id'
+                               AND a.attnum = ANY (x.indkey))
+             ORDER BY 1, 2",
+            &[],
+        )
+        .await?;
+    tables.keys = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows = client
+        .query(
+            "SELECT DISTINCT t.relname::text, r.relname::text, k.conname::text FROM pg_constraint k
+             JOIN pg_class t ON t.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid
+             WHERE k.contype = 'f' AND t.relnamespace = 'public'::regnamespace ORDER BY 1, 2, 3",
+            &[],
+        )
+        .await?;
+    tables.references = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    Ok(tables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(all: &[&str], references: &[(&str, &str)]) -> Tables {
+        let reference = |(from, to): &(&str, &str)| ((*from).to_owned(), (*to).to_owned(), format!("{from}_{to}"));
+        Tables {
+            all: all.iter().chain(&LOCAL).map(|table| ((*table).to_owned(), false)).collect(),
+            keys: LOCAL.iter().map(|table| ((*table).to_owned(), format!("{table}_pkey"))).collect(),
+            references: references.iter().map(reference).collect(),
+        }
+    }
+
+    #[test]
+    fn tables_follow_those_they_refer_to() {
+        let known = tables(
+            &["line", "invoice", "organization", "partner"],
+            &[("line", "invoice"), ("invoice", "partner"), ("partner", "organization"), ("partner", "partner")],
+        );
+        assert_eq!(known.order().unwrap(), ["organization", "partner", "invoice", "line"]);
+        let mut again = known;
+        for table in ["organization", "partner", "invoice"] {
+            again.all.insert(table.to_owned(), true);
+        }
+        assert_eq!(again.order().unwrap(), ["line"]);
+    }
+
+    #[test]
+    fn everything_in_the_way_is_said_at_once() {
+        let mut wrong = tables(&["organization", "country"], &[("organization", "job"), ("job", "country")]);
+        wrong.keys.push(("country".to_owned(), "country_pkey".to_owned()));
+        let said = wrong.order().unwrap_err();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].starts_with("country: country_pkey"), "{said:?}");
+        let circle = tables(&["a", "b"], &[("a", "b"), ("b", "a")]);
+        assert_eq!(circle.order().unwrap_err(), ["a, b refer to each other in a circle"]);
+    }
+}
