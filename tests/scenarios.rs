@@ -23,8 +23,13 @@ use tests::desk::Desk;
 use tests::stub::{Stub, copy_of};
 use tests::{App, percent, plain_terms, world};
 
-/// Orders that each file is delivered in.
+/// Orders that each file is delivered in, unless `AVANCE_TEST_STRIPE_ORDERS` says so.
 const ORDERS: u64 = 100;
+
+fn orders() -> u64 {
+    let asked = std::env::var("AVANCE_TEST_STRIPE_ORDERS").ok();
+    asked.map_or(ORDERS, |orders| orders.parse().expect("a number"))
+}
 
 /// Orders in which two endpoints deliver the same events.
 const MERGED: u64 = 10;
@@ -249,7 +254,7 @@ impl Trial<'_> {
     async fn shuffled(&self, failures: &mut Vec<String>) {
         let (app, enrollment) = self.organization(&self.of.told["program"]).await;
         let desk = Desk::of(&app, 1).await;
-        for seed in 0..ORDERS {
+        for seed in 0..orders() {
             let number = usize::try_from(seed).expect("a number");
             self.customer(&app, enrollment, Some(number)).await;
             let mut random = StdRng::seed_from_u64(seed);

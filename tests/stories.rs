@@ -44,6 +44,8 @@ mod nonsense;
 mod payouts;
 #[path = "scenarios/preview.rs"]
 mod preview;
+#[path = "faults/processes.rs"]
+mod processes;
 #[path = "scenarios/programs.rs"]
 mod programs;
 #[path = "faults/referrals.rs"]

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod graphql;
 pub mod health;
+pub mod process;
 mod public;
 pub mod server;
 mod throttle;

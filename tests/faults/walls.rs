@@ -123,19 +123,22 @@ fn the_organization_ends_with_the_transaction() {
         #[diesel(sql_type = BigInt)]
         rows: i64,
     }
-    const SEEN: &str = "SELECT current_user::text AS role, count(*) AS rows FROM customer";
     // One connection, so that each transaction follows the one before on it.
     let (db, _) = world().observed(1);
     world().runtime.block_on(async {
         let app = App::new(db.clone()).await;
         app.customer("C-1", None).await;
+        let seen = format!(
+            "SELECT current_user::text AS role, count(*) AS rows FROM customer WHERE organization_id = '{}'",
+            app.organization.uuid()
+        );
         let read = async || -> Result<Seen, DbError> {
-            db.read(app.organization, async |conn| Ok(diesel::sql_query(SEEN).get_result(conn).await?)).await
+            db.read(app.organization, async |conn| Ok(diesel::sql_query(seen.as_str()).get_result(conn).await?)).await
         };
-        let seen = read().await.unwrap();
-        assert_eq!((seen.role.as_str(), seen.rows), (APP_ROLE, 1));
+        let before = read().await.unwrap();
+        assert_eq!((before.role.as_str(), before.rows), (APP_ROLE, 1));
         let after: Result<Seen, DbError> =
-            db.unscoped(async |conn| Ok(diesel::sql_query(SEEN).get_result(conn).await?)).await;
+            db.unscoped(async |conn| Ok(diesel::sql_query(seen.as_str()).get_result(conn).await?)).await;
         let after = after.unwrap();
         assert_eq!((after.role.as_str(), after.rows), (APP_ROLE, 0));
     });

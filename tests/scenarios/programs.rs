@@ -89,10 +89,14 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
 /// A statement of the application's role inside the organization's wall.
 async fn sql(app: &App, statement: &str) -> Result<u64, tokio_postgres::Error> {
     let mut server = world().owner.clone();
-    server.options(format!("-c role={APP_ROLE} -c app.organization={}", app.organization.uuid()));
-    let (client, connection) = server.connect(NoTls).await.unwrap();
+    server.options(format!("-c role={APP_ROLE} -c citus.propagate_set_commands=local"));
+    let (mut client, connection) = server.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
-    client.execute(statement, &[]).await
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(&format!("SET LOCAL app.organization = '{}'", app.organization.uuid())).await?;
+    let met = transaction.execute(statement, &[]).await?;
+    transaction.commit().await?;
+    Ok(met)
 }
 
 #[test]
@@ -311,27 +315,24 @@ async fn earned(app: &App, enrollment: &Enrollment, customer: &str, at: &str, ba
         "INSERT INTO commission (organization_id, id, source_kind, source_id, level, enrollment_id, partner_id, program_id,
              program_version_id, customer_id, attribution_id, settlement, currency, base_minor, base_reversed_minor,
              earned_minor, reversed_minor, held_minor, earned_at, payable_at, trace)
-         SELECT a.organization_id, gen_random_uuid(), 'STRIPE_INVOICE', gen_random_uuid()::text, 1, e.id, e.partner_id,
+         SELECT a.organization_id, '{id}', 'STRIPE_INVOICE', '{id}', 1, e.id, e.partner_id,
              e.program_id, v.id, a.customer_id, a.id, 'PAYOUT', 'DKK', {base}, {reversed}, 100, 0, 100,
              '{at}', '{at}', '{{}}'
          FROM attribution a
          JOIN enrollment e ON e.organization_id = a.organization_id AND e.id = '{enrollment}'
          JOIN program_version v ON v.organization_id = a.organization_id AND v.program_id = e.program_id AND v.number = 1
          JOIN customer c ON c.organization_id = a.organization_id AND c.id = a.customer_id
-         WHERE c.external_id = '{customer}' LIMIT 1",
+         WHERE a.organization_id = '{organization}' AND c.external_id = '{customer}' AND a.enrollment_id = e.id",
+        id = uuid::Uuid::now_v7(),
+        organization = app.organization.uuid(),
         enrollment = enrollment.id.uuid(),
     );
     assert_eq!(sql(app, &statement).await.unwrap(), 1, "{customer}");
 }
 
 async fn attributed(app: &App, enrollment: &Enrollment, customer: &str, from: &str) {
-    let statement = format!(
-        "INSERT INTO attribution (organization_id, id, customer_id, enrollment_id, effective_from, source, reason, actor)
-         SELECT c.organization_id, gen_random_uuid(), c.id, '{}', '{from}', 'MANUAL', 'aftalt', 'operator'
-         FROM customer c WHERE c.external_id = '{customer}'",
-        enrollment.id.uuid(),
-    );
-    assert_eq!(sql(app, &statement).await.unwrap(), 1, "{customer}");
+    let customer = billing::customers::by_external_id(&app.billing, app.organization, customer).await.unwrap();
+    app.attribute(customer.unwrap().id, enrollment.id, from).await;
 }
 
 #[test]

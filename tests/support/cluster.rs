@@ -87,11 +87,13 @@ impl World {
     }
 }
 
-/// Runs statements past the application: as somebody with a database console could.
+/// Runs statements past the application, one after the other: as somebody with a database console could.
 pub async fn console(server: &Config, sql: &str) {
     let (client, connection) = server.connect(NoTls).await.expect("a connection");
     let driver = tokio::spawn(connection);
-    client.batch_execute(sql).await.expect("the statements");
+    for statement in sql.split(';').filter(|statement| !statement.trim().is_empty()) {
+        client.batch_execute(statement).await.expect("the statement");
+    }
     driver.abort();
 }
 

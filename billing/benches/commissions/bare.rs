@@ -41,8 +41,8 @@ const STATEMENTS: [&str; 9] = [
      VALUES ($1, $2, 'STRIPE_INVOICE', $3, 1, $4, $5, $6, $7, $8, $9, 'PAYOUT', 'EUR', 4900, 0, 980, 0, 980, now(), now(),
          $10::text::json)",
     "INSERT INTO commission_entry (organization_id, id, commission_id, enrollment_id, kind, amount_minor, held_minor,
-         currency, occurred_on, cause, actor, trace)
-     VALUES ($1, $2, $3, $4, 'ACCRUAL', 980, 980, 'EUR', current_date, $5, 'bare', $6::text::json)",
+         currency, occurred_on, cause, actor, trace, sequence)
+     VALUES ($1, $2, $3, $4, 'ACCRUAL', 980, 980, 'EUR', current_date, $5, 'bare', $6::text::json, 1)",
     "INSERT INTO ledger_transaction (organization_id, id, kind, source, occurred_on)
      VALUES ($1, $2, 'commission.accrued', $3, current_date)",
     "INSERT INTO ledger_transfer (organization_id, transaction_id, position, debit_account_id, credit_account_id,
@@ -177,8 +177,8 @@ const BATCHES: [&str; 5] = [
          md5('attribution' || n.number)::uuid, 'PAYOUT', 'EUR', 4900, 0, 980, 0, 980, now(), now(), $4::text::json
      FROM unnest($5::uuid[], $6::text[], $7::uuid[], $8::uuid[], $9::bigint[]) AS n (id, invoice, enrollment, partner, number)",
     "INSERT INTO commission_entry (organization_id, id, commission_id, enrollment_id, kind, amount_minor, held_minor,
-         currency, occurred_on, cause, actor, trace)
-     SELECT $1, n.id, n.commission, n.enrollment, 'ACCRUAL', 980, 980, 'EUR', current_date, 'bare', 'bare', $2::text::json
+         currency, occurred_on, cause, actor, trace, sequence)
+     SELECT $1, n.id, n.commission, n.enrollment, 'ACCRUAL', 980, 980, 'EUR', current_date, 'bare', 'bare', $2::text::json, 1
      FROM unnest($3::uuid[], $4::uuid[], $5::uuid[]) AS n (id, commission, enrollment)",
     "INSERT INTO ledger_transaction (organization_id, id, kind, source, occurred_on)
      SELECT $1, n.id, 'commission.accrued', n.source, current_date FROM unnest($2::uuid[], $3::text[]) AS n (id, source)",

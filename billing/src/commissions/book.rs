@@ -170,7 +170,7 @@ pub(crate) async fn write(
         return Ok(Vec::new());
     }
     let ids: Vec<CommissionEntryId> = steps.iter().map(|_| CommissionEntryId::new()).collect();
-    entries::insert(conn, organization, &ids, steps, pen).await?;
+    entries::insert(conn, organization, &ids, steps, opened, pen).await?;
     if !sums.is_empty() {
         entries::move_buckets(conn, organization, &sums).await?;
     }

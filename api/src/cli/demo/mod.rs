@@ -29,9 +29,10 @@ use super::Failure;
 use super::import;
 use super::output::Output;
 use super::run::{self, RunReport};
-use super::serve::{Door, until_stopped};
+use super::serve::until_stopped;
 use super::session::asked_to_stop;
 use crate::config::Config;
+use crate::process::Door;
 use told::Told;
 
 /// What was printed, for scripts; in the data folder.
@@ -75,7 +76,7 @@ pub struct DemoArgs {
 /// # Errors
 /// The port is taken, the database cannot be had, faults.
 pub async fn demo(config: &Config, args: &DemoArgs, output: Output) -> Result<(), Failure> {
-    let door = if args.no_serve { None } else { Some(Door::open(config).await?) };
+    let door = if args.no_serve { None } else { Some(Door::open(&config.listen).await?) };
     let url = door.as_ref().map_or_else(|| format!("http://{}", config.listen), |door| door.url.clone());
     output.note(&format!("The data folder is {}.", config.data.display()));
     let database = Database::start(&config.database()).await?;

@@ -1,13 +1,13 @@
 //! SQL of the book: entries, and what they come to on their commissions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use billing_db::{Conn, DbError, Keep};
 use billing_primitives::{CommissionEntryId, CommissionId, OrganizationId};
-use diesel::sql_types::{Array, BigInt, Date as SqlDate, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Date as SqlDate, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
-use crate::commissions::book::{BookedStep, Moved, Pen};
+use crate::commissions::book::{BookedStep, Commission, Moved, Pen};
 use crate::commissions::rules::buckets::Buckets;
 use crate::error::Error;
 
@@ -17,8 +17,11 @@ pub async fn insert(
     organization: OrganizationId,
     ids: &[CommissionEntryId],
     steps: &[BookedStep],
+    opened: &[Commission],
     pen: Pen<'_>,
 ) -> Result<(), Error> {
+    // Nothing was written on these yet, which is known without a look.
+    let opened: HashSet<CommissionId> = opened.iter().map(|commission| commission.id).collect();
     let column = |of: fn(&Buckets) -> i64| steps.iter().map(|booked| of(&booked.step.change)).collect::<Vec<_>>();
     // Counted on from the last step of the same commission: later ones are newer.
     let written = diesel::sql_query(
@@ -27,11 +30,13 @@ pub async fn insert(
              occurred_on, actor, created_at, sequence)
          SELECT seller.organization_id, e.id, e.commission_id, e.enrollment_id, e.kind, e.amount, e.counted, e.held,
              e.payable, e.taken, e.owed, e.currency, e.cause, e.trace::json, $2, $3, $4,
-             e.place + coalesce((SELECT max(before.sequence) FROM commission_entry before
-                                 WHERE before.organization_id = $1 AND before.commission_id = e.commission_id), 0)
-         FROM organization seller, unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WITH ORDINALITY
+             e.place + CASE WHEN e.first THEN 0 ELSE (
+                 SELECT coalesce(max(before.sequence), 0) FROM commission_entry before
+                 WHERE before.organization_id = $1 AND before.commission_id = e.commission_id) END
+         FROM organization seller, unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             WITH ORDINALITY
              AS e (id, commission_id, enrollment_id, kind, amount, counted, held, payable, taken, owed, currency,
-                   cause, trace, place)
+                   cause, trace, first, place)
          WHERE seller.organization_id = $1",
     )
     .bind::<Uuid, _>(organization)
@@ -51,6 +56,7 @@ pub async fn insert(
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.currency).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.cause.as_str()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(steps.iter().map(|booked| booked.trace.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(steps.iter().map(|booked| opened.contains(&booked.commission)).collect::<Vec<_>>())
     .kept()
     .execute(conn)
     .await?;
