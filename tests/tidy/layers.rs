@@ -144,6 +144,28 @@ fn only_the_ledger_names_its_tables() {
     none("tables of the ledger outside of it", found);
 }
 
+/// A distributed database copies other rows to their node, which row-level security forbids.
+#[test]
+fn bulk_inserts_take_the_organization_from_a_row() {
+    let (mut seen, mut found) = (0, Vec::new());
+    let ours = |source: &&Source| source.path.starts_with("billing/") && !source.below("benches");
+    // The queue is no organization's.
+    for source in rust().iter().filter(ours).filter(|source| source.path != "billing/db/src/queue.rs") {
+        for (at, _) in source.text.match_indices("INSERT INTO") {
+            let statement = source.text[at..].split(".bind").next().unwrap_or_default();
+            if !statement.contains("unnest(") {
+                continue;
+            }
+            seen += 1;
+            if statement.contains("SELECT $1") {
+                found.push(format!("{}:{} inserts what it was given", source.path, line_of(&source.text, at)));
+            }
+        }
+    }
+    assert!(seen > 15, "only {seen} bulk inserts were found");
+    none("bulk inserts select from the organization's own row", found);
+}
+
 /// What statements are put together from besides constants, with the reason.
 const PUT_TOGETHER: [(&str, &str, &str); 7] = [
     ("billing/db/src/scoped.rs", "{}", "a typed id and a number of milliseconds: BEGIN takes no parameters"),

@@ -262,10 +262,12 @@ pub async fn by_hand(conn: &mut Conn, organization: OrganizationId, source_ids: 
         "SELECT source_kind, source_id, bool_or(held) AS held, bool_or(wholly) AS reversed_wholly,
                 least(coalesce(sum(base_minor), 0), 9223372036854775807)::bigint AS reversed_minor
          FROM (SELECT source_kind, source_id, false AS held, base_minor IS NULL AS wholly, base_minor
-               FROM commission_reversal WHERE organization_id = $1 AND source_id = ANY($2)
+               FROM commission_reversal
+               WHERE organization_id = $1 AND source_kind IN ('STRIPE_INVOICE', 'CONVERSION') AND source_id = ANY($2)
                UNION ALL
                SELECT source_kind, source_id, true, false, NULL
-               FROM commission_hold WHERE organization_id = $1 AND source_id = ANY($2)) AS acts
+               FROM commission_hold
+               WHERE organization_id = $1 AND source_kind IN ('STRIPE_INVOICE', 'CONVERSION') AND source_id = ANY($2)) AS acts
          GROUP BY source_kind, source_id",
     )
     .bind::<Uuid, _>(organization)

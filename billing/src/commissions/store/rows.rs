@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
-use crate::commissions::book::{Commission, Moved};
+use crate::commissions::book::{Commission, Moved, SourceKind};
 use crate::commissions::situation::{Access, Booked};
 
 /// What is booked on sources, in the order of the commissions' ids, locked if it is to be changed.
@@ -25,6 +25,8 @@ pub async fn booked(
     );
     let query = commission::table
         .filter(commission::organization_id.eq(organization))
+        // Both kinds, so that the key that leads with the kind finds them.
+        .filter(commission::source_kind.eq_any([SourceKind::StripeInvoice, SourceKind::Conversion]))
         .filter(commission::source_id.eq_any(source_ids))
         .order(commission::id)
         .select((Commission::as_select(), shown));
