@@ -26,7 +26,7 @@ const REQUESTS: usize = 240;
 const SENDERS: usize = 6;
 
 /// How long a process takes requests after it was told to end.
-const NOTICE: Duration = Duration::from_millis(500);
+const NOTICE: Duration = Duration::from_secs(2);
 
 struct Running {
     place: String,
