@@ -113,9 +113,18 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
     client.batch_execute(settings).await.map_err(failed)?;
     client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
-    let problems = cluster_problems(client).await.map_err(failed)?;
-    if !problems.is_empty() {
-        return Err(MigrateError::NotDistributable(problems));
+    if let Some(problem) = extension_problem(client).await.map_err(failed)? {
+        return Err(MigrateError::NotDistributable(vec![problem]));
+    }
+    let away = node_problems(client).await.map_err(failed)?;
+    let order = tables(client).await.map_err(failed)?.order().map_err(MigrateError::NotDistributable)?;
+    if order.is_empty() {
+        // The organizations on the other nodes can be served.
+        away.iter().for_each(|problem| tracing::warn!("{problem}"));
+        return Ok(order);
+    }
+    if !away.is_empty() {
+        return Err(MigrateError::NotDistributable(away));
     }
     // The node that everybody connects to logs in at the others as the role that it works as.
     let login = format!(
@@ -124,10 +133,6 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
          END IF; END $$"
     );
     client.batch_execute(&login).await.map_err(failed)?;
-    let order = tables(client).await.map_err(failed)?.order().map_err(MigrateError::NotDistributable)?;
-    if order.is_empty() {
-        return Ok(order);
-    }
     let transaction = client.transaction().await.map_err(failed)?;
     // Foreign keys between tables that are made in one transaction want one connection to each node.
     transaction.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'").await.map_err(failed)?;
@@ -145,17 +150,20 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     Ok(order)
 }
 
-/// What is wrong with the cluster, and what to do.
-async fn cluster_problems(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+/// Why the database cannot spread anything, and what to do.
+async fn extension_problem(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
     let version = client.query_opt("SELECT extversion FROM pg_extension WHERE extname = 'citus'", &[]).await?;
     let Some(version) = version.map(|row| row.get::<_, String>(0)) else {
         let missing = "the extension citus is missing in this database: CREATE EXTENSION citus, as a superuser";
-        return Ok(vec![missing.to_owned()]);
+        return Ok(Some(missing.to_owned()));
     };
     let major = version.split(['.', '-']).next().and_then(|major| major.parse::<i32>().ok());
-    if major.is_none_or(|major| major < OLDEST) {
-        return Ok(vec![format!("Citus {version} is too old: Avance needs {OLDEST} or later")]);
-    }
+    let too_old = major.is_none_or(|major| major < OLDEST);
+    Ok(too_old.then(|| format!("Citus {version} is too old: Avance needs {OLDEST} or later")))
+}
+
+/// Which nodes are missing or away, and what to do.
+async fn node_problems(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
     let nodes = client
         .query(
             "SELECT nodename || ':' || nodeport, isactive FROM pg_dist_node WHERE noderole = 'primary' AND shouldhaveshards",

@@ -47,11 +47,10 @@ struct Node {
 impl Db {
     /// Everything that keeps this program from working with the database; empty when it is ready.
     pub async fn ready(&self) -> Vec<NotReady> {
-        let late = || NotReady::of("database", "the database does not answer in time");
         match tokio::time::timeout(PATIENCE, self.look()).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => vec![NotReady::of("database", error.to_string())],
-            Err(_) => vec![late()],
+            Err(_) => vec![NotReady::of("database", "the database does not answer in time")],
         }
     }
 
