@@ -108,6 +108,19 @@ pub(crate) async fn distribute(server: &Config) -> Result<Vec<String>, MigrateEr
     done
 }
 
+/// What is wrong with the cluster behind a failure; nothing when it cannot be asked.
+pub(crate) async fn problems(server: &Config) -> Vec<String> {
+    let Ok((client, connection)) = server.connect(NoTls).await else { return Vec::new() };
+    let driver = tokio::spawn(connection);
+    let found = match extension_problem(&client).await {
+        Ok(Some(problem)) => Ok(vec![problem]),
+        Ok(None) => node_problems(&client).await,
+        Err(error) => Err(error),
+    };
+    driver.abort();
+    found.unwrap_or_default()
+}
+
 async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     let failed = |error: tokio_postgres::Error| MigrateError::Failed(full(&error));
     let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
@@ -184,11 +197,7 @@ async fn node_problems(client: &Client) -> Result<Vec<String>, tokio_postgres::E
 /// Nodes that the coordinator cannot reach.
 async fn unreachable_nodes(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
     let rows = client
-        .query(
-            "SELECT DISTINCT to_nodename || ':' || to_nodeport FROM citus_check_cluster_node_health()
-             WHERE result IS NOT TRUE",
-            &[],
-        )
+        .query("SELECT nodename || ':' || nodeport FROM run_command_on_workers('SELECT 1') WHERE NOT success", &[])
         .await?;
     let problem = |node: String| format!("the node {node} does not answer: start it, or look at its log");
     Ok(rows.iter().map(|row| problem(row.get(0))).collect())

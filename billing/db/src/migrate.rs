@@ -6,7 +6,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
-use crate::distributed::{Distributed, distribute};
+use crate::distributed::{Distributed, distribute, problems};
 use crate::pool::full;
 
 /// The role the application works as: no login, no ownership, under forced row-level security.
@@ -48,10 +48,19 @@ pub struct Migrations {
 /// # Errors
 /// See [`MigrateError`].
 pub async fn migrate(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, MigrateError> {
-    let mut migrations = apply(server).await?;
-    if distributed.is_some() {
-        migrations.distributed = distribute(server).await?;
+    let applied = apply(server).await;
+    if distributed.is_none() {
+        return applied;
     }
+    let mut migrations = match applied {
+        Ok(migrations) => migrations,
+        // A node that is away fails whatever comes first; it is what has to be said.
+        Err(error) => match problems(server).await {
+            away if away.is_empty() => return Err(error),
+            away => return Err(MigrateError::NotDistributable(away)),
+        },
+    };
+    migrations.distributed = distribute(server).await?;
     Ok(migrations)
 }
 
