@@ -1,14 +1,14 @@
 # What people do with this repository. The same in plain cargo stands in README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare demo test golden scenarios distributed bench schema fmt lint
+.PHONY: help prepare demo test golden scenarios distributed bench bench-large schema fmt lint
 
 # A Rust that was installed a moment ago is not on everybody's PATH yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 prepare: ## Install what is missing (PostgreSQL, a linker)
 	@.ci/prepare
@@ -32,12 +32,12 @@ scenarios: prepare ## Run the Stripe scenarios alone (AVANCE_STRIPE_DIR names an
 # Three tests of the walls are left out: they need a login that is no superuser, whom row-level security does not bind.
 ALL_BUT_WALLS := --skip walls::nobody --skip walls::finalized --skip walls::what_was
 
-distributed: prepare ## Run stories, simulation, races and kills on the Citus cluster behind DATABASE_URL
+distributed: prepare ## Run stories, simulation, races, kills and outages on the Citus cluster behind DATABASE_URL
 	@test -n "$(DATABASE_URL)" || { echo "say which cluster: make distributed DATABASE_URL=postgres://..."; exit 2; }
-	@echo "==> stories, simulation, races, kills; a statement that leaves its node fails"
-	@AVANCE_TEST_DATABASE_URL="$(DATABASE_URL)?options=-c%20citus.multi_task_query_log_level%3Derror" \
+	@echo "==> stories, simulation, races, kills, outages; a statement that leaves its node fails"
+	@AVANCE_TEST_DATABASE_URL="$(DATABASE_URL)$(if $(findstring ?,$(DATABASE_URL)),&,?)options=-c%20citus.multi_task_query_log_level%3Derror" \
 		AVANCE_TEST_DATABASE_DISTRIBUTED=citus AVANCE_TEST_STRIPE_ORDERS=2 \
-		cargo test --workspace --test stories --test scenarios -- $(ALL_BUT_WALLS)
+		cargo test --workspace --test stories --test scenarios --test outages -- $(ALL_BUT_WALLS)
 	@echo "==> the demonstration, and avance verify"
 	@cargo build --quiet --workspace --bin avance
 	@$(TARGET)/debug/avance demo --no-serve --data "$$(mktemp -d)" \
@@ -47,6 +47,9 @@ distributed: prepare ## Run stories, simulation, races and kills on the Citus cl
 
 bench: prepare ## Measure a large month and a year of events beside PostgreSQL's own floor
 	@cargo bench --workspace --bench wholesale_month --bench commissions
+
+bench-large: prepare ## Measure ten million subscriptions, and the same on the Citus cluster behind DATABASE_URL
+	@AVANCE_BENCH_CLUSTER="$(DATABASE_URL)" cargo bench --workspace --bench month_large
 
 schema: ## Write schema.graphql from the code
 	@cargo run --quiet --bin avance -- schema > schema.graphql.new

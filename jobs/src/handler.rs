@@ -133,7 +133,11 @@ impl Handler for BillingHandler {
     async fn schedules(&self) -> Result<Vec<Schedule>, JobError> {
         let mut all = Vec::new();
         for (_, organization) in organizations::directory(&self.billing).await.map_err(judged)? {
-            all.extend(self.schedules_of(organization).await.map_err(judged)?);
+            match self.schedules_of(organization).await {
+                Ok(schedules) => all.extend(schedules),
+                // Its node is away: what it misses is made up for, and the others miss nothing.
+                Err(error) => tracing::warn!(%organization, %error, "its schedules cannot be read"),
+            }
         }
         Ok(all)
     }
@@ -148,5 +152,8 @@ fn judged(error: Error) -> JobError {
 }
 
 fn retry(error: &DbError) -> JobError {
-    JobError::Retry(error.to_string())
+    match error {
+        DbError::Unreachable(_) => JobError::Away(error.to_string()),
+        _ => JobError::Retry(error.to_string()),
+    }
 }

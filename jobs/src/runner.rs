@@ -22,6 +22,10 @@ use crate::job::{Handler, Job, JobError};
 /// the job runs again.
 const WRITES: u32 = 5;
 
+/// Claims after which a job whose database is always away is treated as one that fails: it may be what takes the
+/// database down.
+const MOST_CLAIMS: i64 = 1_000;
+
 /// Runs jobs with a handler.
 pub(crate) struct Runner<H> {
     pub db: Db,
@@ -39,6 +43,7 @@ pub(crate) struct Runner<H> {
 enum Outcome {
     Done,
     Retry(String),
+    Away(String),
     Park(String),
     /// Cut, because the process ends.
     HandBack,
@@ -83,6 +88,7 @@ impl<H: Handler> Runner<H> {
             ended = running.join_next() => match ended {
                 Some(Ok(Ok(Ok(())))) => Outcome::Done,
                 Some(Ok(Ok(Err(JobError::Retry(message))))) => Outcome::Retry(message),
+                Some(Ok(Ok(Err(JobError::Away(message))))) => away(lease, message),
                 Some(Ok(Ok(Err(JobError::Park(message))))) => Outcome::Park(message),
                 Some(Ok(Err(panic))) => Outcome::Retry(format!("panicked: {}", panic_text(panic.as_ref()))),
                 Some(Err(error)) => Outcome::Retry(error.to_string()),
@@ -145,6 +151,11 @@ impl<H: Handler> Runner<H> {
                 }
                 Ok(true)
             }
+            Outcome::Away(error) => {
+                let pause = self.first_backoff;
+                tracing::warn!(error, ?pause, "the database is away, will be tried again");
+                self.db.unscoped(async |conn| queue::put_off(conn, lease, error, pause).await).await
+            }
             Outcome::Park(error) => {
                 tracing::error!(error, "parked");
                 self.db.unscoped(async |conn| queue::park(conn, lease, error).await).await
@@ -160,6 +171,10 @@ impl<H: Handler> Runner<H> {
     fn backoff(&self, attempts: i32) -> Duration {
         backoff(self.first_backoff, self.longest_backoff, attempts)
     }
+}
+
+fn away(lease: Lease, message: String) -> Outcome {
+    if lease.number < MOST_CLAIMS { Outcome::Away(message) } else { Outcome::Retry(message) }
 }
 
 /// `first`, doubled with each attempt after the first one, up to `longest`.

@@ -37,7 +37,7 @@ struct Running {
 /// A process of its own: nothing is shared with the others.
 async fn start(app: &App, serves: bool) -> Running {
     let mut settings = billing_db::Settings::new(world().owner.clone());
-    settings.distributed = world().distributed;
+    settings.distributed = world().database.distributed;
     settings.connections = 8;
     let db = Db::connect(settings).await.expect("a pool");
     let door = if serves { Some(Door::open("127.0.0.1:0").await.expect("a port")) } else { None };

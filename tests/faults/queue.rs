@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use billing_db::queue::{self, Claimed, Enqueued, Lease, NewJob, Reaped, Retried};
-use billing_db::{Db, DbError, directory};
+use billing_db::{Db, DbError, Distributed, MigrateError, directory};
 use billing_primitives::{OrganizationId, Timestamp};
+use tests::world;
 use tokio::sync::oneshot;
 
 use crate::support::{counts, db, enqueue, execute, job, row};
@@ -112,11 +113,12 @@ async fn refused(db: &Db, lease: Lease) {
                 queue::finish(conn, lease).await?,
                 queue::park(conn, lease, "stale").await?,
                 queue::hand_back(conn, lease).await?,
+                queue::put_off(conn, lease, "stale", MINUTE).await?,
                 queue::retry_later(conn, lease, "stale", MINUTE).await?,
             ))
         })
         .await;
-    assert_eq!(written.unwrap(), (false, false, false, false, Retried::LeaseLost));
+    assert_eq!(written.unwrap(), (false, false, false, false, false, Retried::LeaseLost));
     let held: Result<(), DbError> = db.unscoped(async |conn| queue::hold(conn, lease).await).await;
     assert!(matches!(held, Err(DbError::RowsMissed { table: "job", .. })), "{held:?}");
 }
@@ -204,6 +206,28 @@ async fn what_is_handed_back_was_never_tried() {
         let back = row(&db, id).await;
         assert_eq!((back.status.as_str(), back.attempts, back.worker), ("QUEUED", 0, None));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_spread_tables_says_what_is_missing() {
+    let server = world().database_of_its_own("without_extension").await;
+    let refused = billing_db::migrate(&server, Some(Distributed::Citus)).await;
+    let Err(MigrateError::NotDistributable(said)) = refused else { panic!("{refused:?}") };
+    assert!(said.len() == 1 && said[0].contains("CREATE EXTENSION citus"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_is_put_off_waits_and_was_never_tried() {
+    let db = db().await;
+    let id = enqueue(&db, &NewJob { max_attempts: 1, ..job(KIND) }).await;
+    let lease = claim_one(&db, MINUTE).await;
+    let put_off: Result<bool, DbError> =
+        db.unscoped(async |conn| queue::put_off(conn, lease, "the node is away", MINUTE).await).await;
+    assert!(put_off.unwrap());
+    let back = row(&db, id).await;
+    assert_eq!((back.status.as_str(), back.attempts, back.worker), ("QUEUED", 0, None));
+    assert_eq!(back.last_error.as_deref(), Some("the node is away"));
+    assert!(claim(&db, 1, MINUTE).await.is_empty(), "it is not due yet");
 }
 
 #[tokio::test]

@@ -51,6 +51,8 @@ impl Handler for Story {
                 }
                 None => std::future::pending().await,
             },
+            Job::Mature if lease.number < 10 => Err(JobError::Away("the node is away".to_owned())),
+            Job::Mature => Ok(()),
             Job::EmitOverdue => Err(JobError::Retry("not today".to_owned())),
             Job::ForgetOldKeys => panic!("out of memory for keys"),
             Job::ContinueRun(run) => Err(JobError::Park(format!("no prices in {}", run.month))),
@@ -215,6 +217,17 @@ async fn a_job_that_keeps_failing_is_parked_while_others_go_on() {
         assert_eq!((parked.attempts, parked.last_error.as_deref()), (attempts, Some(error)));
     }
     assert!(others.iter().all(|id| story.runs_of(*id) == [1]));
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_database_is_away_outlives_its_attempts() {
+    let db = db().await;
+    let id = enqueue(&db, &NewJob { max_attempts: 2, ..job("mature") }).await;
+    let story = Arc::new(Story::default());
+    let running = Running::begin(&db, &story, quick());
+    until("it is done", async || counts(&db).await.done == 1).await;
+    assert_eq!(story.runs_of(id), (1..=10).collect::<Vec<_>>());
     running.end().await;
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use billing_db::embedded::SUPERUSER;
-use billing_db::{Database, DatabaseSettings, Db, Distributed, OWNER_ROLE, Observer};
+use billing_db::{Database, DatabaseSettings, Db, OWNER_ROLE, Observer};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Config, NoTls};
 
@@ -37,7 +37,6 @@ impl Statements {
 pub struct World {
     pub runtime: Runtime,
     pub database: Database,
-    pub distributed: Option<Distributed>,
     /// The server as the owner of the tables: for tests that play the attacker or the careless administrator.
     pub owner: Config,
 }
@@ -47,11 +46,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| std::thread::spawn(make).join()
 
 fn make() -> World {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let distributed = std::env::var("AVANCE_TEST_DATABASE_DISTRIBUTED").ok();
-    let distributed = distributed.map(|software| software.parse().expect("citus"));
-    let database = runtime.block_on(start(distributed));
+    let database = runtime.block_on(start());
     let owner = database.server.clone();
-    World { runtime, database, distributed, owner }
+    World { runtime, database, owner }
 }
 
 pub fn world() -> &'static World {
@@ -66,7 +63,7 @@ impl World {
         let mut settings = billing_db::Settings::new(self.owner.clone());
         settings.connections = connections;
         settings.observer = Some(observer);
-        settings.distributed = self.distributed;
+        settings.distributed = self.database.distributed;
         let db = self.runtime.block_on(Db::connect(settings)).expect("a pool");
         (db, statements)
     }
@@ -103,8 +100,10 @@ pub fn story<F: Future<Output = ()>>(tell: impl FnOnce(App) -> F) {
     world.runtime.block_on(async { tell(App::new(world.database.db.clone()).await).await });
 }
 
-async fn start(distributed: Option<Distributed>) -> Database {
+async fn start() -> Database {
     let url = std::env::var("AVANCE_TEST_DATABASE_URL").ok();
+    let distributed = std::env::var("AVANCE_TEST_DATABASE_DISTRIBUTED").ok();
+    let distributed = distributed.map(|software| software.parse().expect("citus"));
     let data = temporary_folder();
     if url.is_none() {
         watch(&data);

@@ -8,6 +8,7 @@
 mod affiliate;
 mod app;
 mod cluster;
+mod crowd;
 pub mod desk;
 pub mod events;
 pub mod scheme;

@@ -166,6 +166,30 @@ fn bulk_inserts_take_the_organization_from_a_row() {
     none("bulk inserts select from the organization's own row", found);
 }
 
+/// What does not work for one organization, with the reason. All else is sent to the node that has the organization's rows.
+const OF_NOBODY: [(&str, &str); 4] = [
+    ("billing/src/organizations/mod.rs", "the directory is asked for all organizations, by the scheduler above all"),
+    ("jobs/src/backend.rs", "jobs of all organizations are claimed by one statement"),
+    ("jobs/src/chores.rs", "the ticks of schedules, jobs of lost workers and old jobs of all organizations"),
+    ("jobs/src/runner.rs", "leases and outcomes of jobs"),
+];
+
+#[test]
+fn what_crosses_organizations_is_listed() {
+    let (mut found, mut met) = (Vec::new(), BTreeSet::new());
+    let sources = rust();
+    for source in sources.iter().filter(|source| !source.below("tests") && source.path != "billing/db/src/scoped.rs") {
+        for (at, _) in source.code.match_indices(".unscoped(") {
+            met.insert(source.path.as_str());
+            if !OF_NOBODY.iter().any(|(path, _)| *path == source.path) {
+                found.push(format!("{}:{} works for no organization", source.path, line_of(&source.code, at)));
+            }
+        }
+    }
+    found.extend(OF_NOBODY.iter().filter(|(path, _)| !met.contains(path)).map(|(path, _)| format!("{path} does not")));
+    none("transactions of no organization", found);
+}
+
 /// What statements are put together from besides constants, with the reason.
 const PUT_TOGETHER: [(&str, &str, &str); 7] = [
     ("billing/db/src/scoped.rs", "{}", "a typed id and a number of milliseconds: BEGIN takes no parameters"),

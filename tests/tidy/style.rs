@@ -17,9 +17,10 @@ const GENERATED: [&str; 1] = ["billing/db/src/schema.rs"];
 const BANNED: [&str; 8] = ["dbg!", "f32", "f64", "todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow("];
 
 /// Tests that wait, with the reason.
-const SLEEPS: [(&str, &str); 3] = [
+const SLEEPS: [(&str, &str); 4] = [
     ("billing/db/src/embedded/tests.rs", "asks again whether another process has ended"),
     ("tests/faults/processes.rs", "a balancer asks again, and clients that were turned away come again"),
+    ("tests/outages.rs", "a server stays away, and how far a run is gets looked at again, for a limited time"),
     ("tests/faults/support.rs", "asks again until a condition holds, for a limited time"),
 ];
 

@@ -32,16 +32,22 @@ impl Cluster {
         let embedded = database.embedded.as_ref().ok_or("no private cluster was started")?;
         let (superuser, connection) = embedded.config(DATABASE, SUPERUSER).connect(NoTls).await?;
         tokio::spawn(connection);
-        let db = match profile {
-            Some(profile) => {
-                let mut settings = Settings::new(database.server.clone());
-                settings.connections = connections;
-                settings.observer = Some(profile.observer());
-                Db::connect(settings).await?
-            }
-            None => database.db.clone(),
-        };
-        Ok(Cluster { database, db, superuser })
+        Cluster::with(database, superuser, profile, connections).await
+    }
+
+    /// One whose server runs.
+    pub async fn with(
+        database: Database,
+        superuser: Client,
+        profile: Option<&Profile>,
+        connections: usize,
+    ) -> Outcome<Cluster> {
+        let Some(profile) = profile else { return Ok(Cluster { db: database.db.clone(), database, superuser }) };
+        let mut settings = Settings::new(database.server.clone());
+        settings.connections = connections;
+        settings.observer = Some(profile.observer());
+        settings.distributed = database.distributed;
+        Ok(Cluster { db: Db::connect(settings).await?, database, superuser })
     }
 
     pub async fn stop(self) -> Outcome<()> {

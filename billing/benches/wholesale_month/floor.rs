@@ -9,19 +9,7 @@ use billing_primitives::OrganizationId;
 use tokio_postgres::Client;
 
 use crate::Outcome;
-
-/// What a run of the month writes per partner, parents before children.
-const WRITTEN: [&str; 9] = [
-    "tier_evaluation",
-    "invoice",
-    "invoice_vat",
-    "invoice_line",
-    "ledger_account",
-    "ledger_transaction",
-    "ledger_transfer",
-    "settlement",
-    "event",
-];
+use crate::month::WRITTEN;
 
 /// Makes the copies. A foreign key leads to the copy where there is one, to the real table otherwise.
 pub async fn make_copies(superuser: &Client) -> Outcome<()> {

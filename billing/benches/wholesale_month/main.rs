@@ -10,20 +10,21 @@
 mod cluster;
 mod figures;
 mod floor;
+mod month;
 mod profile;
 mod seed;
+mod sizes;
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use billing::invoicing::run::{self, Goal};
 use billing::{Billing, Clock};
-use billing_primitives::Month;
 
 use cluster::Cluster;
 use figures::{decimal, peak_memory_mb, reset_peak_memory};
 use profile::Profile;
 use seed::Seeded;
+use sizes::{number, per_second, short};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -57,13 +58,6 @@ fn main() -> Outcome<()> {
     runtime.block_on(bench(&sizes, months))
 }
 
-fn number(variable: &str, usual: i64) -> Outcome<i64> {
-    match std::env::var(variable) {
-        Ok(text) => Ok(text.parse().map_err(|_| format!("{variable}={text} is not a whole number"))?),
-        Err(_) => Ok(usual),
-    }
-}
-
 async fn bench(sizes: &[i64], months: i64) -> Outcome<()> {
     let profile = std::env::var_os("AVANCE_BENCH_PROFILE").map(|_| Profile::default());
     let cluster = Cluster::start(profile.as_ref(), 4).await?;
@@ -74,7 +68,7 @@ async fn bench(sizes: &[i64], months: i64) -> Outcome<()> {
         let seeded = seed::organization(&billing, &cluster.superuser, *subscriptions, months).await?;
         all.push(measure(&cluster, &billing, &seeded, months, profile.as_ref()).await?);
         if all.len() == 1 {
-            verify(&billing, &seeded).await?;
+            month::verify(&billing, &seeded).await?;
         }
     }
     report(&all);
@@ -96,7 +90,7 @@ async fn measure(
         rows: 0,
         peak_memory_mb: 0,
     };
-    let mut month = seed::first_month()?;
+    let mut of = seed::first_month()?;
     for _ in 0..months {
         let since = floor::next_transaction(&cluster.superuser).await?;
         floor::settle(&cluster.superuser).await?;
@@ -104,7 +98,7 @@ async fn measure(
         if let Some(profile) = profile {
             profile.begin();
         }
-        let run = run_month(billing, seeded, month).await?;
+        let run = month::run(billing, seeded, of).await?;
         measured.peak_memory_mb = measured.peak_memory_mb.max(peak_memory_mb()?);
         if let Some(profile) = profile {
             profile.print(run);
@@ -112,7 +106,7 @@ async fn measure(
         floor::stage(&cluster.superuser, seeded.organization, since).await?;
         let (floor, rows) = floor::insert(&cluster.superuser).await?;
         println!(
-            "{} subscriptions, {month}: run {} s ({} rows/s), floor {} s, {rows} rows",
+            "{} subscriptions, {of}: run {} s ({} rows/s), floor {} s, {rows} rows",
             seeded.subscriptions,
             decimal(run.as_millis(), 1_000),
             per_second(rows, run),
@@ -121,32 +115,9 @@ async fn measure(
         measured.run += run;
         measured.floor += floor;
         measured.rows += rows;
-        month = month.next();
+        of = of.next();
     }
     Ok(measured)
-}
-
-async fn run_month(billing: &Billing, seeded: &Seeded, month: Month) -> Outcome<Duration> {
-    billing.clock.set(format!("{}T12:00:00Z", month.next().first()).parse()?);
-    let start = Instant::now();
-    let run = run::begin(billing, &seeded.caller(), month, Goal::Finalized).await?.into_inner();
-    let done = run::walk(billing, &run, |_| {}).await?;
-    let took = start.elapsed();
-    if done.partners_done != seeded.partners {
-        return Err(format!("{} partners of {} were done", done.partners_done, seeded.partners).into());
-    }
-    Ok(took)
-}
-
-async fn verify(billing: &Billing, seeded: &Seeded) -> Outcome<()> {
-    billing::reconciliation::seal(billing, seeded.organization).await?;
-    let report = billing::reconciliation::verify(billing, seeded.organization).await?;
-    let differences: Vec<_> = report.differences().take(10).collect();
-    if report.is_clean() { Ok(()) } else { Err(format!("verification found {differences:#?}").into()) }
-}
-
-fn per_second(rows: i64, took: Duration) -> u128 {
-    u128::try_from(rows).unwrap_or(0) * 1_000 / took.as_millis().max(1)
 }
 
 fn report(all: &[Measured]) {
@@ -166,13 +137,5 @@ fn report(all: &[Measured]) {
         let (small, large) = (first.nanos_per_subscription(), last.nanos_per_subscription());
         let linear = decimal(large.unsigned_abs().into(), small.unsigned_abs().into());
         println!("ratio month_run_{}_vs_{}_per_row {linear}", short(last.subscriptions), short(first.subscriptions));
-    }
-}
-
-fn short(subscriptions: i64) -> String {
-    match subscriptions {
-        many if many % 1_000_000 == 0 => format!("{}M", many / 1_000_000),
-        many if many % 1_000 == 0 => format!("{}k", many / 1_000),
-        few => few.to_string(),
     }
 }

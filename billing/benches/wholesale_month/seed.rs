@@ -49,7 +49,8 @@ pub async fn organization(billing: &Billing, superuser: &Client, subscriptions: 
 
 fn new_organization(subscriptions: i64) -> Outcome<NewOrganization> {
     Ok(NewOrganization {
-        external_id: format!("bench-{subscriptions}"),
+        // Sizes may come again.
+        external_id: format!("bench-{subscriptions}-{}", OrganizationId::new().uuid()),
         name: "Sælger A/S".to_owned(),
         mode: Mode::Live,
         time_zone: "Europe/Copenhagen".parse()?,

@@ -120,6 +120,10 @@ fn classify(message: &str) -> Option<DbError> {
         "remaining connection slots",
         "error communicating with the server",
         "idle-in-transaction timeout",
+        // What a cluster's coordinator says of a node that is away.
+        "connection to the remote node",
+        "server closed the connection unexpectedly",
+        "connection not open",
     ];
     says(&gone).then(|| DbError::Unreachable(message.to_owned()))
 }
@@ -150,6 +154,13 @@ mod tests {
             assert!(!error.is_contention() && !error.is_passing(), "{message}");
         }
         assert!(told("deadlock detected").is_contention());
+        for message in [
+            "connection to the remote node avance_app@10.0.0.2:5432 failed with the following error: Connection refused",
+            "terminating connection due to administrator command",
+            "the database system is in recovery mode",
+        ] {
+            assert!(matches!(told(message), DbError::Unreachable(_)), "{message}");
+        }
         assert!(told("canceling statement due to statement timeout").is_passing());
         assert!(matches!(told("division by zero"), DbError::Query(_)));
     }

@@ -102,9 +102,13 @@ impl Db {
         Ok(Db { pool, local: "", distributed: settings.distributed })
     }
 
-    /// The same pool for bulk work: a statement may take ten minutes.
+    /// The same pool for bulk work: a statement may take ten minutes, and is planned for the tables as they are by now.
+    ///
+    /// A connection keeps the plans of its prepared statements and of the checks of foreign keys. Those that were made
+    /// for tables that had hardly a row yet may take any index that begins with the organization, and with it go over
+    /// all rows that bulk work has written since.
     pub fn patient(&self) -> Db {
-        Db { local: "SET LOCAL statement_timeout = '600s'", ..self.clone() }
+        Db { local: "SET LOCAL statement_timeout = '600s'; DISCARD PLANS", ..self.clone() }
     }
 
     /// The same pool for a few rows at a time, again and again: the server plans a prepared statement once for a

@@ -270,6 +270,25 @@ pub async fn retry_later(conn: &mut Conn, lease: Lease, error: &str, backoff: Du
     })
 }
 
+/// The job waits for `pause` and its attempt does not count: not the job failed but the database under it, which is away;
+/// false when it is somebody else's by now.
+///
+/// # Errors
+/// Faults of the database.
+pub async fn put_off(conn: &mut Conn, lease: Lease, error: &str, pause: Duration) -> Result<bool, DbError> {
+    let sql = "UPDATE job SET status = 'QUEUED', attempts = attempts - 1, leased_until = NULL, worker = NULL,
+                   run_at = clock_timestamp() + $3 * interval '1 microsecond', last_error = $4
+               WHERE id = $1 AND lease_number = $2 AND status = 'RUNNING'";
+    let written = diesel::sql_query(sql)
+        .bind::<sql_types::Uuid, _>(lease.job)
+        .bind::<sql_types::BigInt, _>(lease.number)
+        .bind::<sql_types::BigInt, _>(microseconds(pause))
+        .bind::<sql_types::Text, _>(shortened(error))
+        .execute(conn)
+        .await?;
+    Ok(written == 1)
+}
+
 /// The job is set aside until somebody looks at it; false when it is somebody else's by now.
 ///
 /// # Errors

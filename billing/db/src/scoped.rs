@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use billing_primitives::OrganizationId;
 use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use rand::RngExt;
 use tokio_postgres::NoTls;
 
@@ -45,8 +45,7 @@ impl Db {
         T: Send,
         E: Fault,
     {
-        let begin = format!("BEGIN; {}", self.scope(organization));
-        self.again(&begin, work).await
+        self.again("BEGIN", &self.scope(organization), work).await
     }
 
     /// As [`Db::scoped`], but nothing can be written and all statements see one moment.
@@ -61,8 +60,7 @@ impl Db {
         T: Send,
         E: Fault,
     {
-        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", self.scope(organization));
-        self.again(&begin, work).await
+        self.again("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.scope(organization), work).await
     }
 
     /// A transaction of no organization: it sees the directory, the queue and no organization's rows.
@@ -77,8 +75,7 @@ impl Db {
         T: Send,
         E: Fault,
     {
-        let begin = format!("BEGIN; {}", self.local);
-        self.again(&begin, work).await
+        self.again("BEGIN", self.local, work).await
     }
 
     fn scope(&self, organization: OrganizationId) -> String {
@@ -86,7 +83,7 @@ impl Db {
         format!("SET LOCAL app.organization = '{}'; {}", organization.uuid(), self.local)
     }
 
-    async fn again<T, E, F>(&self, begin: &str, mut work: F) -> Result<T, E>
+    async fn again<T, E, F>(&self, begin: &'static str, settings: &str, mut work: F) -> Result<T, E>
     where
         F: for<'c> AsyncFnMut(&'c mut Conn) -> Result<T, E>
             + for<'c> Work<&'c mut Conn, Result<T, E>, Fut: Send>
@@ -96,7 +93,7 @@ impl Db {
     {
         let mut attempt = 1;
         loop {
-            match self.once(begin, &mut work).await {
+            match self.once(begin, settings, &mut work).await {
                 Err(error) if attempt < ATTEMPTS && error.db().is_some_and(DbError::is_contention) => {
                     let jitter = rand::rng().random_range(5..25_u64);
                     tokio::time::sleep(Duration::from_millis(jitter * u64::from(attempt))).await;
@@ -107,7 +104,17 @@ impl Db {
         }
     }
 
-    async fn once<T, E, F>(&self, begin: &str, work: &mut F) -> Result<T, E>
+    async fn begin(&self, conn: &mut Conn, begin: &'static str, settings: &str) -> Result<(), DbError> {
+        if self.distributed.is_none() {
+            let together = format!("{begin}; {settings}");
+            return Ok(AnsiTransactionManager::begin_transaction_sql(conn, &together).await?);
+        }
+        // The text that a setting came with is repeated on the node, where a second BEGIN would be warned of.
+        AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
+        if settings.is_empty() { Ok(()) } else { Ok(conn.batch_execute(settings).await?) }
+    }
+
+    async fn once<T, E, F>(&self, begin: &'static str, settings: &str, work: &mut F) -> Result<T, E>
     where
         F: for<'c> AsyncFnMut(&'c mut Conn) -> Result<T, E>
             + for<'c> Work<&'c mut Conn, Result<T, E>, Fut: Send>
@@ -116,7 +123,7 @@ impl Db {
         E: Fault,
     {
         let mut open = Open(Some(self.checkout().await?));
-        AnsiTransactionManager::begin_transaction_sql(open.conn()?, begin).await.map_err(DbError::from)?;
+        self.begin(open.conn()?, begin, settings).await?;
         let result = work(open.conn()?).await;
         let ended = match &result {
             Ok(_) => AnsiTransactionManager::commit_transaction(open.conn()?).await,

@@ -117,6 +117,7 @@ pub struct Database {
     pub embedded: Option<Embedded>,
     /// How the owner of the tables logs in.
     pub server: Config,
+    pub distributed: Option<Distributed>,
 }
 
 impl Database {
@@ -127,7 +128,7 @@ impl Database {
     pub async fn start(settings: &DatabaseSettings) -> Result<Database, StartError> {
         let (embedded, server) = reach(settings).await?;
         match open(&server, settings).await {
-            Ok(db) => Ok(Database { db, embedded, server }),
+            Ok(db) => Ok(Database { db, embedded, server, distributed: settings.distributed }),
             Err(error) => {
                 let_go(embedded).await;
                 Err(error)
