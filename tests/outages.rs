@@ -9,7 +9,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +37,10 @@ fn main() {
         let node = async |app: &App| Server::of(&Place::of(app).await.config()).await;
         crash("the node of the organization", "cluster", node).await;
         crash("the node that everybody connects to", "database", async |_| Server::of(&world().owner).await).await;
+        a_node_hangs().await;
         a_shard_moves().await;
         what_is_in_the_way_is_named().await;
-        4
+        5
     });
     println!("outages: {told} stories told");
 }
@@ -64,7 +65,7 @@ async fn crash(who: &str, check: &str, victim: impl AsyncFn(&App) -> Server) {
     server.kill().await;
     tokio::time::sleep(AWAY).await;
     let missing = app.billing.db.ready().await;
-    assert!(missing.iter().any(|missing| missing.check == check), "{missing:?}");
+    assert!(missing.len() == 1 && missing[0].check == check, "{missing:?}");
     server.start().await;
     // Connections that the old pool kept are broken, and each says so once.
     app.billing.db = pool().await;
@@ -75,7 +76,28 @@ async fn crash(who: &str, check: &str, victim: impl AsyncFn(&App) -> Server) {
     work.await.expect("no panic").expect("they end well");
     assert_eq!(app.told().await, expected, "{who}");
     app.verify().await;
+    let attempts = "SELECT max(attempts) FROM job WHERE organization_id = $1::text::uuid AND kind = 'wholesale_run'";
+    let attempts = connect(&world().owner).await.query_one(attempts, &[&app.organization.uuid().to_string()]).await;
+    assert_eq!(attempts.expect("the wake-up").get::<_, i32>(0), 1, "no attempt is used up by an absence");
     println!("{who} was killed after {} of {PARTNERS} partners; nothing was lost", before.partners_done);
+}
+
+/// A node that hangs is named, and nothing else is found wanting, as often as anybody asks.
+async fn a_node_hangs() {
+    let app = App::new(pool().await).await;
+    let server = Server::of(&Place::of(&app).await.config()).await;
+    server.signal("STOP");
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.push(app.billing.db.ready().await);
+    }
+    server.signal("CONT");
+    for missing in answers {
+        assert!(missing.len() == 1 && missing[0].check == "cluster", "{missing:?}");
+    }
+    let ready = async || app.billing.db.ready().await.is_empty();
+    assert!(ready().await || ready().await, "it is well again, after the answer that was waited for");
+    println!("a node that hangs is named, and the others are served");
 }
 
 /// The organization's rows move to another node while its month is walked.
@@ -189,11 +211,31 @@ impl Server {
         Server { folder: folder.into(), programs: Some(programs.into()) }
     }
 
+    fn pid(&self) -> String {
+        let file = std::fs::read_to_string(self.folder.join("postmaster.pid"));
+        let text = file.expect("a server that runs on this machine");
+        text.lines().next().expect("a process id").to_owned()
+    }
+
+    /// To all its processes.
+    fn signal(&self, name: &str) {
+        let main = self.pid();
+        let is_child = |pid: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Behind the name, which may contain blanks: state and parent.
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(main.as_str())
+        };
+        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let children = all.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(is_child);
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{name}")).arg(&main).args(children);
+        // A child may have ended meanwhile.
+        kill.stderr(Stdio::null()).status().expect("kill");
+    }
+
     /// Ends all its processes at once, as a crash does: what was not committed is lost.
     async fn kill(&self) {
-        let file = self.folder.join("postmaster.pid");
-        let text = std::fs::read_to_string(&file).expect("a server that runs on this machine");
-        let pid = text.lines().next().expect("a process id").to_owned();
+        let pid = self.pid();
         assert!(Command::new("kill").args(["-QUIT", &pid]).status().expect("kill").success());
         for _ in 0..1_000 {
             if !Path::new("/proc").join(&pid).exists() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use billing_db::queue;
 use billing_db::{Db, DbError};
 use billing_primitives::Timestamp;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::backend::Wake;
@@ -53,41 +54,47 @@ pub(crate) struct Scheduler<H> {
     handler: Arc<H>,
     wake: Wake,
     schedules: Vec<Schedule>,
-    refreshed_at: Option<Instant>,
+    read_next: Instant,
     /// The newest tick that is recorded, by the key of its schedule.
     recorded: HashMap<String, Timestamp>,
 }
 
 impl<H: Handler> Scheduler<H> {
     pub fn new(db: Db, handler: Arc<H>, wake: Wake) -> Self {
-        Scheduler { db, handler, wake, schedules: Vec::new(), refreshed_at: None, recorded: HashMap::new() }
+        Scheduler { db, handler, wake, schedules: Vec::new(), read_next: Instant::now(), recorded: HashMap::new() }
     }
 
-    /// Ends only when it is dropped.
+    /// Ends only when it is dropped. The known schedules are followed while new ones are read, however long that takes.
     pub async fn run(mut self, every: Duration) {
+        // A set of one: it is cut when it is dropped.
+        let mut reading = JoinSet::new();
         loop {
-            self.refresh().await;
+            if reading.is_empty() && self.read_next <= Instant::now() {
+                // Soon again, should it fail.
+                self.read_next = Instant::now() + every;
+                let handler = Arc::clone(&self.handler);
+                reading.spawn(async move { handler.schedules().await });
+            }
+            tokio::select! {
+                Some(read) = reading.join_next() => match read {
+                    Ok(Ok(schedules)) => self.follow(schedules),
+                    Ok(Err(error)) => tracing::warn!(%error, "the schedules could not be read, the known ones go on"),
+                    Err(error) => tracing::error!(%error, "reading the schedules broke off"),
+                },
+                () = tokio::time::sleep(every) => {}
+            }
             if let Err(error) = self.enqueue_due().await {
                 tracing::warn!(%error, "due jobs could not be enqueued");
             }
-            tokio::time::sleep(every).await;
         }
     }
 
-    async fn refresh(&mut self) {
-        if self.refreshed_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
-            return;
-        }
-        match self.handler.schedules().await {
-            Ok(mut schedules) => {
-                schedules.retain(can_be_followed);
-                self.schedules = schedules;
-                self.refreshed_at = Some(Instant::now());
-                let keys: HashSet<String> = self.schedules.iter().map(Schedule::key).collect();
-                self.recorded.retain(|key, _| keys.contains(key));
-            }
-            Err(error) => tracing::warn!(%error, "the schedules could not be read, the known ones go on"),
-        }
+    fn follow(&mut self, mut schedules: Vec<Schedule>) {
+        schedules.retain(can_be_followed);
+        let keys: HashSet<String> = schedules.iter().map(Schedule::key).collect();
+        self.recorded.retain(|key, _| keys.contains(key));
+        self.schedules = schedules;
+        self.read_next = Instant::now() + REFRESH_EVERY;
     }
 
     async fn enqueue_due(&mut self) -> Result<(), DbError> {

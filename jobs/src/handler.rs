@@ -4,15 +4,25 @@
 //! that comes back late finds the pass done or superseded and writes nothing. The others do what is still to be done,
 //! under locks of their own: twice is once.
 
+use std::time::Duration;
+
 use billing::inbox::{self, EventJob, Processed};
 use billing::invoicing::job::RunJob;
 use billing::programs::evaluations;
 use billing::{Billing, DbError, Error, Refusal, organizations, payments, payouts, reconciliation};
 use billing_primitives::OrganizationId;
 
+use futures::StreamExt;
+
 use crate::Lease;
 use crate::job::{Handler, Job, JobError};
 use crate::schedule::Schedule;
+
+/// How long the schedules of one organization are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Organizations whose schedules are read at a time: each holds a connection.
+const READ_BESIDE: usize = 2;
 
 /// Differences that the error of a parked verification quotes.
 const QUOTED: usize = 5;
@@ -131,15 +141,19 @@ impl Handler for BillingHandler {
     }
 
     async fn schedules(&self) -> Result<Vec<Schedule>, JobError> {
-        let mut all = Vec::new();
-        for (_, organization) in organizations::directory(&self.billing).await.map_err(judged)? {
-            match self.schedules_of(organization).await {
-                Ok(schedules) => all.extend(schedules),
-                // Its node is away: what it misses is made up for, and the others miss nothing.
-                Err(error) => tracing::warn!(%organization, %error, "its schedules cannot be read"),
-            }
-        }
-        Ok(all)
+        let organizations = organizations::directory(&self.billing).await.map_err(judged)?;
+        let read = futures::stream::iter(organizations)
+            .map(async |(_, organization)| {
+                match tokio::time::timeout(PATIENCE, self.schedules_of(organization)).await {
+                    Ok(Ok(schedules)) => return schedules,
+                    // Its node is away: what it misses is made up for, and the others miss nothing.
+                    Ok(Err(error)) => tracing::warn!(%organization, %error, "its schedules cannot be read"),
+                    Err(_) => tracing::warn!(%organization, "its schedules cannot be read in time"),
+                }
+                Vec::new()
+            })
+            .buffer_unordered(READ_BESIDE);
+        Ok(read.concat().await)
     }
 }
 
@@ -151,9 +165,8 @@ fn judged(error: Error) -> JobError {
     }
 }
 
+/// Contention that five attempts at once did not end is the job's own.
 fn retry(error: &DbError) -> JobError {
-    match error {
-        DbError::Unreachable(_) => JobError::Away(error.to_string()),
-        _ => JobError::Retry(error.to_string()),
-    }
+    let away = error.is_passing() && !error.is_contention();
+    if away { JobError::Away(error.to_string()) } else { JobError::Retry(error.to_string()) }
 }

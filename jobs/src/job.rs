@@ -170,7 +170,8 @@ pub enum JobError {
     /// It may succeed later: tried again with growing pauses until its attempts are used up.
     #[error("{0}")]
     Retry(String),
-    /// The database, or the node of it that has the rows, is away: tried again, and no attempt is used up.
+    /// The database, or the node of it that has the rows, is away, hangs or is full: tried again with growing pauses, and
+    /// no attempt is used up.
     #[error("{0}")]
     Away(String),
     /// It cannot succeed before somebody looks at it: parked at once.

@@ -22,8 +22,8 @@ use crate::job::{Handler, Job, JobError};
 /// the job runs again.
 const WRITES: u32 = 5;
 
-/// Claims after which a job whose database is always away is treated as one that fails: it may be what takes the
-/// database down.
+/// Claims, in some ten days, after which a job whose database is always away is treated as one that fails: it may be
+/// what takes the database down.
 const MOST_CLAIMS: i64 = 1_000;
 
 /// Runs jobs with a handler.
@@ -152,7 +152,7 @@ impl<H: Handler> Runner<H> {
                 Ok(true)
             }
             Outcome::Away(error) => {
-                let pause = self.first_backoff;
+                let pause = self.backoff(i32::try_from(lease.number).unwrap_or(i32::MAX));
                 tracing::warn!(error, ?pause, "the database is away, will be tried again");
                 self.db.unscoped(async |conn| queue::put_off(conn, lease, error, pause).await).await
             }

@@ -188,7 +188,9 @@ fn readiness_says_what_is_missing() {
         assert_eq!((status, body.as_str()), (200, r#"{"status":"ok"}"#));
         // The workers may need a moment for their first sign of life.
         let mut answer = (503, String::new());
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
         while answer.0 != 200 {
+            assert!(std::time::Instant::now() < patience, "it is never ready: {answer:?}");
             assert!(answer.1.is_empty() || answer.1.contains("the workers"), "{answer:?}");
             answer = ask(&place, "GET", "/readyz", "", "").await.expect("an answer");
         }

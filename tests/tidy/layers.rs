@@ -167,7 +167,8 @@ fn bulk_inserts_take_the_organization_from_a_row() {
 }
 
 /// What does not work for one organization, with the reason. All else is sent to the node that has the organization's rows.
-const OF_NOBODY: [(&str, &str); 4] = [
+const OF_NOBODY: [(&str, &str); 5] = [
+    ("billing/db/src/ready.rs", "whether migrations are missing, and whether the nodes answer"),
     ("billing/src/organizations/mod.rs", "the directory is asked for all organizations, by the scheduler above all"),
     ("jobs/src/backend.rs", "jobs of all organizations are claimed by one statement"),
     ("jobs/src/chores.rs", "the ticks of schedules, jobs of lost workers and old jobs of all organizations"),

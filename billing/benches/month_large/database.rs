@@ -19,10 +19,22 @@ pub async fn over(url: &str, profile: Option<&Profile>, connections: usize) -> O
     Cluster::with(database, superuser, profile, connections).await
 }
 
+/// What was seeded is written out before anything is measured, on all nodes.
+pub async fn checkpoint(superuser: &Client) -> Outcome<()> {
+    superuser.batch_execute("CHECKPOINT").await?;
+    if is_citus(superuser).await? {
+        superuser.query("SELECT run_command_on_workers('CHECKPOINT')", &[]).await?;
+    }
+    Ok(())
+}
+
+async fn is_citus(superuser: &Client) -> Outcome<bool> {
+    Ok(superuser.query_opt("SELECT FROM pg_extension WHERE extname = 'citus'", &[]).await?.is_some())
+}
+
 /// What the tables and their indexes take on all nodes together.
 pub async fn size_mb(superuser: &Client) -> Outcome<i64> {
-    let citus = superuser.query_opt("SELECT FROM pg_extension WHERE extname = 'citus'", &[]).await?.is_some();
-    let sql = if citus {
+    let sql = if is_citus(superuser).await? {
         "SELECT (sum(citus_total_relation_size(logicalrelid)) / 1048576)::bigint FROM pg_dist_partition"
     } else {
         "SELECT pg_database_size(current_database()) / 1048576"

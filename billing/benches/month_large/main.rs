@@ -106,7 +106,7 @@ async fn bench(name: &str, cluster: Cluster, largest: i64, profile: Option<&Prof
 }
 
 async fn measure(name: &str, cluster: &Cluster, billing: &Billing, seeded: &Seeded) -> Outcome<Measured> {
-    cluster.superuser.batch_execute("CHECKPOINT").await?;
+    database::checkpoint(&cluster.superuser).await?;
     reset_peak_memory();
     let took = month::run(billing, seeded, seed::first_month()?).await?;
     let peak_memory_mb = peak_memory_mb()?;

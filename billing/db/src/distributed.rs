@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Transaction};
 
-use crate::migrate::{APP_ROLE, LOCK, MigrateError};
+use crate::migrate::{self, APP_ROLE, LOCK, MigrateError};
 use crate::pool::full;
 
 /// The software that spreads the tables.
@@ -93,36 +93,82 @@ impl Tables {
     }
 }
 
+/// What is in the way of spreading tables, looked at before any is made.
+///
+/// # Errors
+/// [`MigrateError::NotDistributable`]; faults of the server.
+pub(crate) async fn prepare(server: &Config) -> Result<(), MigrateError> {
+    with_client(server, async |client| {
+        if let Some(problem) = extension_problem(client).await.map_err(failed)? {
+            return Err(MigrateError::NotDistributable(vec![problem]));
+        }
+        if !pending(client).await? {
+            return Ok(());
+        }
+        let away = node_problems(client).await.map_err(failed)?;
+        if away.is_empty() { Ok(()) } else { Err(MigrateError::NotDistributable(away)) }
+    })
+    .await
+}
+
+/// A process that does not know that the tables are spread would see no row of them, and take that for an answer.
+///
+/// # Errors
+/// [`MigrateError::IsDistributed`]; faults of the server.
+pub(crate) async fn refuse_if_spread(server: &Config) -> Result<(), MigrateError> {
+    with_client(server, async |client| {
+        let asked =
+            client.query_one("SELECT to_regclass('pg_dist_partition') IS NOT NULL", &[]).await.map_err(failed)?;
+        if !asked.get::<_, bool>(0) {
+            return Ok(());
+        }
+        let spread =
+            "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('public.organization'))";
+        let spread: bool = client.query_one(spread, &[]).await.map_err(failed)?.get(0);
+        if spread { Err(MigrateError::IsDistributed) } else { Ok(()) }
+    })
+    .await
+}
+
 /// Spreads every table that is not yet, in one transaction: nothing is half distributed. Repeated, it does nothing.
 /// Returns the tables that were spread.
 ///
 /// # Errors
 /// [`MigrateError::NotDistributable`] with everything that is in the way and what to do; faults of the server.
 pub(crate) async fn distribute(server: &Config) -> Result<Vec<String>, MigrateError> {
+    with_client(server, async |client| spread(client).await).await
+}
+
+async fn with_client<T>(
+    server: &Config,
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, MigrateError>,
+) -> Result<T, MigrateError> {
     let (mut client, connection) =
         server.connect(NoTls).await.map_err(|error| MigrateError::Unreachable(full(&error)))?;
     let driver = tokio::spawn(connection);
-    let done = spread(&mut client).await;
+    let done = work(&mut client).await;
     drop(client);
     driver.abort();
     done
 }
 
-/// What is wrong with the cluster behind a failure; nothing when it cannot be asked.
-pub(crate) async fn problems(server: &Config) -> Vec<String> {
-    let Ok((client, connection)) = server.connect(NoTls).await else { return Vec::new() };
-    let driver = tokio::spawn(connection);
-    let found = match extension_problem(&client).await {
-        Ok(Some(problem)) => Ok(vec![problem]),
-        Ok(None) => node_problems(&client).await,
-        Err(error) => Err(error),
-    };
-    driver.abort();
-    found.unwrap_or_default()
+fn failed(error: tokio_postgres::Error) -> MigrateError {
+    MigrateError::Failed(full(&error))
+}
+
+/// Whether there are migrations to be applied.
+async fn pending(client: &Client) -> Result<bool, MigrateError> {
+    let known = "SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL";
+    if !client.query_one(known, &[]).await.map_err(failed)?.get::<_, bool>(0) {
+        return Ok(true);
+    }
+    let applied = client.query("SELECT version FROM __diesel_schema_migrations", &[]).await.map_err(failed)?;
+    let applied: Vec<String> = applied.iter().map(|row| row.get(0)).collect();
+    let missing = migrate::missing(&applied).map_err(|error| MigrateError::Failed(error.to_string()))?;
+    Ok(!missing.is_empty())
 }
 
 async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
-    let failed = |error: tokio_postgres::Error| MigrateError::Failed(full(&error));
     let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
     client.batch_execute(settings).await.map_err(failed)?;
     client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
@@ -139,29 +185,56 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     if !away.is_empty() {
         return Err(MigrateError::NotDistributable(away));
     }
-    // The node that everybody connects to logs in at the others as the role that it works as.
-    let login = format!(
-        "DO $$ BEGIN IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
-             ALTER ROLE {APP_ROLE} LOGIN;
-         END IF; END $$"
+    // The node that everybody connects to logs in at the others as the role that it works as. What connects from now on has
+    // the settings of a cluster, also when it does not ask for them.
+    let settings = format!(
+        "DO $$ BEGIN
+             IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
+                 ALTER ROLE {APP_ROLE} LOGIN;
+             END IF;
+             EXECUTE format('ALTER DATABASE %I SET citus.propagate_set_commands = ''local''', current_database());
+         END $$"
     );
-    client.batch_execute(&login).await.map_err(failed)?;
+    client.batch_execute(&settings).await.map_err(failed)?;
     let transaction = client.transaction().await.map_err(failed)?;
     // Foreign keys between tables that are made in one transaction want one connection to each node.
     transaction.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'").await.map_err(failed)?;
     for table in &order {
-        let beside = if table == FIRST { "none" } else { FIRST };
-        let sql = "SELECT create_distributed_table($1::text::regclass, 'organization_id', colocate_with => $2)";
-        transaction.query(sql, &[table, &beside]).await.map_err(failed)?;
+        spread_table(&transaction, table).await.map_err(failed)?;
     }
     for table in &order {
         // Rows of before were copied to the nodes; what is left of them here would only be in the way.
         let sql = "SELECT truncate_local_data_after_distributing_table($1::text::regclass)";
         transaction.query(sql, &[table]).await.map_err(failed)?;
     }
+    if order.iter().any(|table| table == FIRST) {
+        // Who was connected before would see no rows from here on: it has to connect again.
+        transaction.execute(END_THE_OTHERS, &[]).await.map_err(failed)?;
+    }
     transaction.commit().await.map_err(failed)?;
     Ok(order)
 }
+
+/// Rows that are there are copied to the nodes, which row-level security forbids even the owner as long as it is forced.
+async fn spread_table(transaction: &Transaction<'_>, table: &str) -> Result<(), tokio_postgres::Error> {
+    let asked = "SELECT relforcerowsecurity AND pg_relation_size(oid) > 0 FROM pg_class WHERE oid = $1::text::regclass";
+    let lifted: bool = transaction.query_one(asked, &[&table]).await?.get(0);
+    if lifted {
+        transaction.batch_execute(&format!("ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")).await?;
+    }
+    let beside = if table == FIRST { "none" } else { FIRST };
+    let sql = "SELECT create_distributed_table($1::text::regclass, 'organization_id', colocate_with => $2)";
+    transaction.query(sql, &[&table, &beside]).await?;
+    if lifted {
+        transaction.batch_execute(&format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY")).await?;
+    }
+    Ok(())
+}
+
+/// But for those that wait to migrate, too.
+const END_THE_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND usename = current_user AND backend_type = 'client backend'
+         AND pid <> pg_backend_pid() AND wait_event IS DISTINCT FROM 'advisory'";
 
 /// Why the database cannot spread anything, and what to do.
 async fn extension_problem(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {

@@ -85,6 +85,10 @@ impl From<Error> for DbError {
                     None => DbError::Query(error),
                 }
             }
+            // A server that was demoted, or that its keeper has closed: it will be written to again.
+            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
+                DbError::Unreachable(info.message().to_owned())
+            }
             Error::BrokenTransactionManager => DbError::Unreachable(error.to_string()),
             _ => DbError::Query(error),
         }
@@ -98,7 +102,7 @@ pub(crate) fn says_full(message: &str) -> bool {
 
 fn classify(message: &str) -> Option<DbError> {
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
-    if says(&["deadlock detected", "could not serialize access"]) {
+    if says(&["deadlock detected", "distributed deadlock", "could not serialize access"]) {
         return Some(DbError::Contention);
     }
     if says(&["statement timeout", "lock timeout", "canceling statement due to user request"]) {
@@ -124,6 +128,9 @@ fn classify(message: &str) -> Option<DbError> {
         "connection to the remote node",
         "server closed the connection unexpectedly",
         "connection not open",
+        "could not establish any connections to the node",
+        "failure on connection marked as essential",
+        "could not receive data from server",
     ];
     says(&gone).then(|| DbError::Unreachable(message.to_owned()))
 }
@@ -154,6 +161,8 @@ mod tests {
             assert!(!error.is_contention() && !error.is_passing(), "{message}");
         }
         assert!(told("deadlock detected").is_contention());
+        let of_a_cluster = "canceling the transaction since it was involved in a distributed deadlock";
+        assert!(told(of_a_cluster).is_contention());
         for message in [
             "connection to the remote node avance_app@10.0.0.2:5432 failed with the following error: Connection refused",
             "terminating connection due to administrator command",

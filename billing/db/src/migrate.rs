@@ -6,7 +6,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
-use crate::distributed::{Distributed, distribute, problems};
+use crate::distributed::{self, Distributed};
 use crate::pool::full;
 
 /// The role the application works as: no login, no ownership, under forced row-level security.
@@ -30,6 +30,8 @@ pub enum MigrateError {
     Failed(String),
     #[error("the tables cannot be spread over the cluster:\n  {}", .0.join("\n  "))]
     NotDistributable(Vec<String>),
+    #[error("the tables are spread over a cluster: set database_distributed = \"citus\"")]
+    IsDistributed,
     #[error("the database was made by a newer Avance: it has the migration {0}, which this one does not know")]
     FromTheFuture(String),
 }
@@ -48,19 +50,13 @@ pub struct Migrations {
 /// # Errors
 /// See [`MigrateError`].
 pub async fn migrate(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, MigrateError> {
-    let applied = apply(server).await;
     if distributed.is_none() {
-        return applied;
+        distributed::refuse_if_spread(server).await?;
+        return apply(server).await;
     }
-    let mut migrations = match applied {
-        Ok(migrations) => migrations,
-        // A node that is away fails whatever comes first; it is what has to be said.
-        Err(error) => match problems(server).await {
-            away if away.is_empty() => return Err(error),
-            away => return Err(MigrateError::NotDistributable(away)),
-        },
-    };
-    migrations.distributed = distribute(server).await?;
+    distributed::prepare(server).await?;
+    let mut migrations = apply(server).await?;
+    migrations.distributed = distributed::distribute(server).await?;
     Ok(migrations)
 }
 

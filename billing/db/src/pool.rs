@@ -15,6 +15,10 @@ use tokio_postgres::{Config, NoTls};
 use crate::distributed::Distributed;
 use crate::error::DbError;
 use crate::migrate::APP_ROLE;
+use crate::ready::Probe;
+
+/// After which silence a server's host has vanished, unless the URL says `tcp_user_timeout`.
+const VANISHED: Duration = Duration::from_secs(15);
 
 /// A connection inside a transaction; stores take it as their first argument.
 pub type Conn = AsyncPgConnection;
@@ -70,6 +74,7 @@ pub struct Db {
     /// Settings of its transactions, as they follow BEGIN.
     pub(crate) local: &'static str,
     pub(crate) distributed: Option<Distributed>,
+    pub(crate) probe: Probe,
 }
 
 impl Db {
@@ -80,6 +85,10 @@ impl Db {
     pub async fn connect(settings: Settings) -> Result<Db, ConnectError> {
         check_server(&settings.server).await?;
         let mut server = settings.server;
+        // A host that vanished says nothing: without these, who waits for its answer waits for a quarter of an hour.
+        if server.get_tcp_user_timeout().is_none() {
+            server.tcp_user_timeout(VANISHED).keepalives_idle(VANISHED);
+        }
         let given = server.get_options().map(|options| format!("{options} ")).unwrap_or_default();
         let distributed = settings.distributed.map_or("", Distributed::options);
         // As a start-up option the role is what RESET ROLE returns to, too.
@@ -99,7 +108,7 @@ impl Db {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        Ok(Db { pool, local: "", distributed: settings.distributed })
+        Ok(Db { pool, local: "", distributed: settings.distributed, probe: Probe::default() })
     }
 
     /// The same pool for bulk work: a statement may take ten minutes, and is planned for the tables as they are by now.

@@ -1,10 +1,13 @@
 //! Whether the database can be worked with: what a load balancer asks before it sends anybody here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::RunQueryDsl;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::distributed::Distributed;
 use crate::error::DbError;
@@ -47,20 +50,42 @@ struct Node {
 impl Db {
     /// Everything that keeps this program from working with the database; empty when it is ready.
     pub async fn ready(&self) -> Vec<NotReady> {
-        match tokio::time::timeout(PATIENCE, self.look()).await {
+        let mut found = match tokio::time::timeout(PATIENCE, self.look()).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => vec![NotReady::of("database", error.to_string())],
             Err(_) => vec![NotReady::of("database", "the database does not answer in time")],
+        };
+        if self.distributed == Some(Distributed::Citus) && found.is_empty() {
+            found.extend(self.probe.ask(self).await);
         }
+        found
     }
 
     async fn look(&self) -> Result<Vec<NotReady>, DbError> {
-        let mut conn = self.checkout().await?;
-        let mut found = migrations(&mut conn).await?;
-        if self.distributed == Some(Distributed::Citus) {
-            found.extend(nodes(&mut conn).await);
+        self.unscoped(async |conn| migrations(conn).await).await
+    }
+}
+
+/// Asks whether the nodes answer, one question at a time: one that hangs holds a connection as long as it does.
+#[derive(Clone, Default)]
+pub(crate) struct Probe(Arc<Mutex<JoinSet<Vec<NotReady>>>>);
+
+impl Probe {
+    async fn ask(&self, db: &Db) -> Vec<NotReady> {
+        let answer = async {
+            let mut asking = self.0.lock().await;
+            if asking.is_empty() {
+                let db = db.clone();
+                asking.spawn(async move { nodes(&db).await });
+            }
+            asking.join_next().await
+        };
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Some(Ok(found))) => found,
+            Ok(Some(Err(error))) => vec![NotReady::of("cluster", error.to_string())],
+            Ok(None) => Vec::new(),
+            Err(_) => vec![NotReady::of("cluster", "not all nodes answer in time: look for one that hangs")],
         }
-        Ok(found)
     }
 }
 
@@ -79,12 +104,14 @@ async fn migrations(conn: &mut Conn) -> Result<Vec<NotReady>, DbError> {
 }
 
 /// Nodes that do not answer; the organizations on the others can be served.
-async fn nodes(conn: &mut Conn) -> Vec<NotReady> {
-    let asked: Result<Vec<Node>, _> = diesel::sql_query(
-        "SELECT nodename AS name, nodeport::bigint AS port, success AS answers FROM run_command_on_workers('SELECT 1')",
-    )
-    .load(conn)
-    .await;
+async fn nodes(db: &Db) -> Vec<NotReady> {
+    let asked: Result<Vec<Node>, DbError> = db
+        .unscoped(async |conn| {
+            let sql = "SELECT nodename AS name, nodeport::bigint AS port, success AS answers
+                       FROM run_command_on_workers('SELECT 1')";
+            Ok(diesel::sql_query(sql).load(conn).await?)
+        })
+        .await;
     match asked {
         Ok(nodes) => {
             let away = nodes.into_iter().filter(|node| !node.answers);
