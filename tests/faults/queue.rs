@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use billing_db::queue::{self, Claimed, Enqueued, Lease, NewJob, Reaped, Retried};
-use billing_db::{Db, DbError, Distributed, MigrateError, directory};
+use billing_db::{Db, DbError, Distributed, MigrateError, Settings, directory};
 use billing_primitives::{OrganizationId, Timestamp};
+use diesel_async::RunQueryDsl;
 use tests::world;
 use tokio::sync::oneshot;
 
@@ -206,6 +207,19 @@ async fn what_is_handed_back_was_never_tried() {
         let back = row(&db, id).await;
         assert_eq!((back.status.as_str(), back.attempts, back.worker), ("QUEUED", 0, None));
     }
+}
+
+#[tokio::test]
+async fn a_transaction_that_hangs_is_given_up_with_its_connection() {
+    let server = world().database_of_its_own("hanging").await;
+    billing_db::migrate(&server, None).await.unwrap();
+    let mut settings = Settings::new(server);
+    (settings.connections, settings.limit) = (1, Duration::from_millis(300));
+    let db = Db::connect(settings).await.unwrap();
+    let hung: Result<usize, DbError> =
+        db.unscoped(async |conn| Ok(diesel::sql_query("SELECT pg_sleep(7)").execute(conn).await?)).await;
+    assert!(matches!(hung, Err(DbError::Timeout)), "{hung:?}");
+    assert_eq!(counts(&db).await.queued, 0, "its place in the pool is free");
 }
 
 #[tokio::test]

@@ -22,30 +22,40 @@ pub struct VerifyArgs {
 /// # Errors
 /// Differences, and faults of the database.
 pub async fn verify(config: &Config, args: &VerifyArgs, output: Output) -> Result<(), Failure> {
-    let reports = with_billing(config, async |billing| {
+    let (reports, unverified) = with_billing(config, async |billing| {
         let mut chosen = organizations::directory(billing).await?;
         if args.organization.is_some() {
             let id = OrganizationFlag { organization: args.organization.clone() }.find(billing).await?;
             chosen.retain(|(_, known)| *known == id);
         }
         let bar = progress::bar(output, "Verifying", u64::try_from(chosen.len()).unwrap_or_default());
-        let mut reports = Vec::with_capacity(chosen.len());
+        let (mut reports, mut unverified) = (Vec::with_capacity(chosen.len()), Vec::new());
         for (name, id) in chosen {
-            reports.push((name, reconciliation::verify(billing, id).await?));
+            match reconciliation::verify(billing, id).await {
+                Ok(report) => reports.push((name, report)),
+                // A node of a cluster may be away: the others are looked at all the same.
+                Err(error) => unverified.push(format!("{name}: {error}")),
+            }
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(reports)
+        Ok((reports, unverified))
     })
     .await?;
+    if reports.is_empty() && !unverified.is_empty() {
+        return Err(Failure::Fault(unverified.join("; ")));
+    }
     let clean = reports.iter().all(|(_, report)| report.is_clean());
     output.show(&text(&reports), || {
         let organizations: Vec<_> = reports
             .iter()
             .map(|(name, report)| json!({ "organization": name, "clean": report.is_clean(), "report": report }))
             .collect();
-        json!({ "clean": clean, "organizations": organizations })
+        json!({ "clean": clean, "organizations": organizations, "unverified": unverified })
     })?;
+    if !unverified.is_empty() {
+        return Err(Failure::Fault(format!("could not be verified: {}", unverified.join("; "))));
+    }
     if clean { Ok(()) } else { Err(Failure::Reported) }
 }
 

@@ -37,6 +37,15 @@ impl Distributed {
     }
 }
 
+/// What is to become of rows that are there before the tables are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// They move to the nodes, however long that takes; nobody can work meanwhile.
+    Move,
+    /// Nothing is spread as long as there are any: only who asked for it moves them.
+    Stay,
+}
+
 /// Tables of the installation: they stay where everybody connects to. The queue is claimed by one statement over all
 /// organizations; the directory is asked before one is known.
 const LOCAL: [&str; 4] = ["__diesel_schema_migrations", "directory", "job", "job_tick"];
@@ -117,26 +126,28 @@ pub(crate) async fn prepare(server: &Config) -> Result<(), MigrateError> {
 /// [`MigrateError::IsDistributed`]; faults of the server.
 pub(crate) async fn refuse_if_spread(server: &Config) -> Result<(), MigrateError> {
     with_client(server, async |client| {
-        let asked =
-            client.query_one("SELECT to_regclass('pg_dist_partition') IS NOT NULL", &[]).await.map_err(failed)?;
-        if !asked.get::<_, bool>(0) {
-            return Ok(());
-        }
-        let spread =
-            "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('public.organization'))";
-        let spread: bool = client.query_one(spread, &[]).await.map_err(failed)?.get(0);
+        let asked = async |sql| Ok(client.query_one(sql, &[]).await.map_err(failed)?.get::<_, bool>(0));
+        let spread = asked(HAS_NODES).await? && asked(IS_SPREAD).await?;
         if spread { Err(MigrateError::IsDistributed) } else { Ok(()) }
     })
     .await
 }
+
+/// Whether the software is there.
+pub(crate) const HAS_NODES: &str = "SELECT to_regclass('pg_dist_partition') IS NOT NULL AS answer";
+
+/// Only where there are nodes: their catalogue is asked.
+pub(crate) const IS_SPREAD: &str = "SELECT EXISTS (
+         SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('public.organization')
+     ) AS answer";
 
 /// Spreads every table that is not yet, in one transaction: nothing is half distributed. Repeated, it does nothing.
 /// Returns the tables that were spread.
 ///
 /// # Errors
 /// [`MigrateError::NotDistributable`] with everything that is in the way and what to do; faults of the server.
-pub(crate) async fn distribute(server: &Config) -> Result<Vec<String>, MigrateError> {
-    with_client(server, async |client| spread(client).await).await
+pub(crate) async fn distribute(server: &Config, rows: Rows) -> Result<Vec<String>, MigrateError> {
+    with_client(server, async |client| spread(client, rows).await).await
 }
 
 async fn with_client<T>(
@@ -168,20 +179,30 @@ async fn pending(client: &Client) -> Result<bool, MigrateError> {
     Ok(!missing.is_empty())
 }
 
-async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+async fn holds_rows(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let sql = format!("SELECT pg_relation_size('{FIRST}') > 0");
+    Ok(client.query_one(&sql, &[]).await?.get(0))
+}
+
+async fn spread(client: &mut Client, rows: Rows) -> Result<Vec<String>, MigrateError> {
     let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
     client.batch_execute(settings).await.map_err(failed)?;
     client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
     if let Some(problem) = extension_problem(client).await.map_err(failed)? {
         return Err(MigrateError::NotDistributable(vec![problem]));
     }
-    let away = node_problems(client).await.map_err(failed)?;
     let order = tables(client).await.map_err(failed)?.order().map_err(MigrateError::NotDistributable)?;
+    // A node that is away, or hangs, is no obstacle where nothing is to be spread.
     if order.is_empty() {
-        // The organizations on the other nodes can be served.
-        away.iter().for_each(|problem| tracing::warn!("{problem}"));
         return Ok(order);
     }
+    let first = order.iter().any(|table| table == FIRST);
+    if first && rows == Rows::Stay && holds_rows(client).await.map_err(failed)? {
+        let unasked =
+            "there are rows, which have to be moved to the nodes first: stop all processes and run `avance migrate`";
+        return Err(MigrateError::NotDistributable(vec![unasked.to_owned()]));
+    }
+    let away = node_problems(client).await.map_err(failed)?;
     if !away.is_empty() {
         return Err(MigrateError::NotDistributable(away));
     }
@@ -196,6 +217,12 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
          END $$"
     );
     client.batch_execute(&settings).await.map_err(failed)?;
+    client.batch_execute(&format!("SET ROLE {APP_ROLE}")).await.map_err(failed)?;
+    let turned_away = unreachable_nodes(client).await.map_err(failed)?;
+    client.batch_execute("RESET ROLE").await.map_err(failed)?;
+    if !turned_away.is_empty() {
+        return Err(MigrateError::NotDistributable(turned_away));
+    }
     let transaction = client.transaction().await.map_err(failed)?;
     // Foreign keys between tables that are made in one transaction want one connection to each node.
     transaction.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'").await.map_err(failed)?;
@@ -207,7 +234,7 @@ async fn spread(client: &mut Client) -> Result<Vec<String>, MigrateError> {
         let sql = "SELECT truncate_local_data_after_distributing_table($1::text::regclass)";
         transaction.query(sql, &[table]).await.map_err(failed)?;
     }
-    if order.iter().any(|table| table == FIRST) {
+    if first {
         // Who was connected before would see no rows from here on: it has to connect again.
         transaction.execute(END_THE_OTHERS, &[]).await.map_err(failed)?;
     }
@@ -267,13 +294,17 @@ async fn node_problems(client: &Client) -> Result<Vec<String>, tokio_postgres::E
     Ok(problems)
 }
 
-/// Nodes that the coordinator cannot reach.
+/// Nodes that the coordinator cannot reach as who asks.
 async fn unreachable_nodes(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
-    let rows = client
-        .query("SELECT nodename || ':' || nodeport FROM run_command_on_workers('SELECT 1') WHERE NOT success", &[])
-        .await?;
-    let problem = |node: String| format!("the node {node} does not answer: start it, or look at its log");
-    Ok(rows.iter().map(|row| problem(row.get(0))).collect())
+    let asked = "SELECT nodename || ':' || nodeport, current_user::text FROM run_command_on_workers('SELECT 1')
+                 WHERE NOT success";
+    let rows = client.query(asked, &[]).await?;
+    Ok(rows.iter().map(|row| no_answer(row.get(0), row.get(1))).collect())
+}
+
+/// What to say of a node that did not answer a question of the role's.
+pub(crate) fn no_answer(node: &str, role: &str) -> String {
+    format!("the node {node} does not answer, or turns {role} away: start it, or look at its log and its pg_hba.conf")
 }
 
 async fn tables(client: &Client) -> Result<Tables, tokio_postgres::Error> {

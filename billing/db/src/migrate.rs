@@ -6,7 +6,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls};
 
-use crate::distributed::{self, Distributed};
+use crate::distributed::{self, Distributed, Rows};
 use crate::pool::full;
 
 /// The role the application works as: no login, no ownership, under forced row-level security.
@@ -50,13 +50,29 @@ pub struct Migrations {
 /// # Errors
 /// See [`MigrateError`].
 pub async fn migrate(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, MigrateError> {
+    migrate_with(server, distributed, Rows::Move).await
+}
+
+/// As [`migrate`], for a process that starts to do something else: it moves no rows between nodes.
+pub(crate) async fn migrate_at_start(
+    server: &Config,
+    distributed: Option<Distributed>,
+) -> Result<Migrations, MigrateError> {
+    migrate_with(server, distributed, Rows::Stay).await
+}
+
+async fn migrate_with(
+    server: &Config,
+    distributed: Option<Distributed>,
+    rows: Rows,
+) -> Result<Migrations, MigrateError> {
     if distributed.is_none() {
         distributed::refuse_if_spread(server).await?;
         return apply(server).await;
     }
     distributed::prepare(server).await?;
     let mut migrations = apply(server).await?;
-    migrations.distributed = distributed::distribute(server).await?;
+    migrations.distributed = distributed::distribute(server, rows).await?;
     Ok(migrations)
 }
 

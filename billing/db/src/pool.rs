@@ -49,13 +49,26 @@ pub struct Settings {
     pub connections: usize,
     /// How long to wait for a free connection.
     pub wait: Duration,
+    /// How long a transaction on a few rows may take, all its statements together.
+    pub limit: Duration,
     pub observer: Option<Observer>,
     pub distributed: Option<Distributed>,
 }
 
+/// Longer than any statement of a few rows may take. A node that hangs answers neither a statement nor its end, nor lets
+/// the coordinator give up; the connection is given up here.
+const LIMIT: Duration = Duration::from_secs(60);
+
 impl Settings {
     pub fn new(server: Config) -> Self {
-        Settings { server, connections: 16, wait: Duration::from_secs(5), observer: None, distributed: None }
+        Settings {
+            server,
+            connections: 16,
+            wait: Duration::from_secs(5),
+            limit: LIMIT,
+            observer: None,
+            distributed: None,
+        }
     }
 
     /// # Errors
@@ -75,6 +88,8 @@ pub struct Db {
     pub(crate) local: &'static str,
     pub(crate) distributed: Option<Distributed>,
     pub(crate) probe: Probe,
+    /// How long a transaction may take; none: as long as its statements may.
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Db {
@@ -108,7 +123,13 @@ impl Db {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        Ok(Db { pool, local: "", distributed: settings.distributed, probe: Probe::default() })
+        Ok(Db {
+            pool,
+            local: "",
+            distributed: settings.distributed,
+            probe: Probe::default(),
+            limit: Some(settings.limit),
+        })
     }
 
     /// The same pool for bulk work: a statement may take ten minutes, and is planned for the tables as they are by now.
@@ -117,7 +138,7 @@ impl Db {
     /// for tables that had hardly a row yet may take any index that begins with the organization, and with it go over
     /// all rows that bulk work has written since.
     pub fn patient(&self) -> Db {
-        Db { local: "SET LOCAL statement_timeout = '600s'; DISCARD PLANS", ..self.clone() }
+        Db { local: "SET LOCAL statement_timeout = '600s'; DISCARD PLANS", limit: None, ..self.clone() }
     }
 
     /// The same pool for a few rows at a time, again and again: the server plans a prepared statement once for a

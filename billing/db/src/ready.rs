@@ -9,9 +9,9 @@ use diesel_async::RunQueryDsl;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::distributed::Distributed;
+use crate::distributed::{Distributed, HAS_NODES, IS_SPREAD, no_answer};
 use crate::error::DbError;
-use crate::migrate;
+use crate::migrate::{self, APP_ROLE, MigrateError};
 use crate::pool::{Conn, Db};
 
 /// Who asks wants an answer now, and no answer is one.
@@ -62,9 +62,20 @@ impl Db {
     }
 
     async fn look(&self) -> Result<Vec<NotReady>, DbError> {
-        self.unscoped(async |conn| migrations(conn).await).await
+        let unaware = self.distributed.is_none();
+        self.unscoped(async |conn| {
+            let mut found = migrations(conn).await?;
+            if unaware && is_spread(conn).await? {
+                let detail = MigrateError::IsDistributed.to_string();
+                found.push(NotReady::of("migrations", format!("{detail}, and start this process again")));
+            }
+            Ok(found)
+        })
+        .await
     }
 }
+
+const ONE_HANGS: &str = "not all nodes answer in time: look for one that hangs, and stop it";
 
 /// Asks whether the nodes answer, one question at a time: one that hangs holds a connection as long as it does.
 #[derive(Clone, Default)]
@@ -84,9 +95,26 @@ impl Probe {
             Ok(Some(Ok(found))) => found,
             Ok(Some(Err(error))) => vec![NotReady::of("cluster", error.to_string())],
             Ok(None) => Vec::new(),
-            Err(_) => vec![NotReady::of("cluster", "not all nodes answer in time: look for one that hangs")],
+            Err(_) => vec![NotReady::of("cluster", ONE_HANGS)],
         }
     }
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
+
+/// Whether the tables are on the nodes of a cluster.
+async fn is_spread(conn: &mut Conn) -> Result<bool, DbError> {
+    for question in [HAS_NODES, IS_SPREAD] {
+        let asked: Answer = diesel::sql_query(question).get_result(conn).await?;
+        if !asked.answer {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A newer program may have brought more: those are no obstacle while processes are replaced one by one.
@@ -115,11 +143,10 @@ async fn nodes(db: &Db) -> Vec<NotReady> {
     match asked {
         Ok(nodes) => {
             let away = nodes.into_iter().filter(|node| !node.answers);
-            let detail = |node: Node| {
-                format!("the node {}:{} does not answer: start it, or look at its log", node.name, node.port)
-            };
+            let detail = |node: Node| no_answer(&format!("{}:{}", node.name, node.port), APP_ROLE);
             away.map(|node| NotReady::of("cluster", detail(node))).collect()
         }
+        Err(DbError::Timeout) => vec![NotReady::of("cluster", ONE_HANGS)],
         Err(error) => vec![NotReady::of("cluster", error.to_string())],
     }
 }

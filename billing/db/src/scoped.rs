@@ -93,7 +93,7 @@ impl Db {
     {
         let mut attempt = 1;
         loop {
-            match self.once(begin, settings, &mut work).await {
+            match self.in_time(begin, settings, &mut work).await {
                 Err(error) if attempt < ATTEMPTS && error.db().is_some_and(DbError::is_contention) => {
                     let jitter = rand::rng().random_range(5..25_u64);
                     tokio::time::sleep(Duration::from_millis(jitter * u64::from(attempt))).await;
@@ -101,6 +101,21 @@ impl Db {
                 }
                 done => return done,
             }
+        }
+    }
+
+    async fn in_time<T, E, F>(&self, begin: &'static str, settings: &str, work: &mut F) -> Result<T, E>
+    where
+        F: for<'c> AsyncFnMut(&'c mut Conn) -> Result<T, E>
+            + for<'c> Work<&'c mut Conn, Result<T, E>, Fut: Send>
+            + Send,
+        T: Send,
+        E: Fault,
+    {
+        let Some(limit) = self.limit else { return self.once(begin, settings, work).await };
+        match tokio::time::timeout(limit, self.once(begin, settings, work)).await {
+            Ok(done) => done,
+            Err(_) => Err(DbError::Timeout.into()),
         }
     }
 

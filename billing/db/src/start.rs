@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use crate::distributed::Distributed;
 use crate::embedded::{Embedded, EmbeddedError, SUPERUSER};
 use crate::error::says_full;
-use crate::migrate::{MigrateError, Migrations, migrate};
+use crate::migrate::{MigrateError, Migrations, migrate, migrate_at_start};
 use crate::pool::{ConnectError, Db, Settings, check_server, full};
 
 /// The role of the private cluster that owns the tables. It logs in without a password: only the owner of the socket
@@ -142,7 +142,8 @@ impl Database {
     /// See [`StartError`].
     pub async fn migrate_only(settings: &DatabaseSettings) -> Result<Migrations, StartError> {
         let (embedded, server) = reach(settings).await?;
-        let migrated = update(&server, settings.distributed).await;
+        let migrated = migrate(&server, settings.distributed).await;
+        let migrated = migrated.map_err(|error| StartError::of_migration(error, &server)).inspect(tell);
         let_go(embedded).await;
         migrated
     }
@@ -191,20 +192,19 @@ async fn reach(settings: &DatabaseSettings) -> Result<(Option<Embedded>, Config)
     }
 }
 
-async fn update(server: &Config, distributed: Option<Distributed>) -> Result<Migrations, StartError> {
-    let migrations = migrate(server, distributed).await.map_err(|error| StartError::of_migration(error, server))?;
+fn tell(migrations: &Migrations) {
     for migration in &migrations.applied {
         tracing::info!(migration, "applied");
     }
     if !migrations.distributed.is_empty() {
         tracing::info!(tables = migrations.distributed.len(), "spread over the nodes");
     }
-    Ok(migrations)
 }
 
 async fn open(server: &Config, settings: &DatabaseSettings) -> Result<Db, StartError> {
     let DatabaseSettings { connections, distributed, .. } = *settings;
-    update(server, distributed).await?;
+    let migrated = migrate_at_start(server, distributed).await;
+    tell(&migrated.map_err(|error| StartError::of_migration(error, server))?);
     let settings = Settings { connections, distributed, ..Settings::new(server.clone()) };
     Db::connect(settings).await.map_err(|error| StartError::of_server(error, server))
 }
