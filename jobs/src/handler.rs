@@ -11,7 +11,6 @@ use billing::invoicing::job::RunJob;
 use billing::programs::evaluations;
 use billing::{Billing, DbError, Error, Refusal, organizations, payments, payouts, reconciliation};
 use billing_primitives::OrganizationId;
-
 use futures::StreamExt;
 
 use crate::Lease;

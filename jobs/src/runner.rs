@@ -18,9 +18,9 @@ use crate::backend::Phase;
 use crate::heartbeat::Heartbeat;
 use crate::job::{Handler, Job, JobError};
 
-/// How often the outcome is tried to be written while the database does not answer. After that the lease ends, and
-/// the job runs again.
-const WRITES: u32 = 5;
+/// How often the outcome is tried to be written while the database does not answer, for some 24 seconds: a server that is
+/// started again is back by then. After that the lease ends, and the job runs again.
+const WRITES: u32 = 6;
 
 /// Claims, in some ten days, after which a job whose database is always away is treated as one that fails: it may be
 /// what takes the database down.

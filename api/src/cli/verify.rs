@@ -45,7 +45,7 @@ pub async fn verify(config: &Config, args: &VerifyArgs, output: Output) -> Resul
     if reports.is_empty() && !unverified.is_empty() {
         return Err(Failure::Fault(unverified.join("; ")));
     }
-    let clean = reports.iter().all(|(_, report)| report.is_clean());
+    let clean = unverified.is_empty() && reports.iter().all(|(_, report)| report.is_clean());
     output.show(&text(&reports), || {
         let organizations: Vec<_> = reports
             .iter()

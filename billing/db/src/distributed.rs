@@ -141,7 +141,7 @@ pub(crate) const IS_SPREAD: &str = "SELECT EXISTS (
          SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('public.organization')
      ) AS answer";
 
-/// Spreads every table that is not yet, in one transaction: nothing is half distributed. Repeated, it does nothing.
+/// Spreads, behind [`prepare`], every table that is not yet, in one transaction: nothing is half distributed. Repeated, it does nothing.
 /// Returns the tables that were spread.
 ///
 /// # Errors
@@ -188,9 +188,6 @@ async fn spread(client: &mut Client, rows: Rows) -> Result<Vec<String>, MigrateE
     let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET citus.multi_task_query_log_level = off";
     client.batch_execute(settings).await.map_err(failed)?;
     client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
-    if let Some(problem) = extension_problem(client).await.map_err(failed)? {
-        return Err(MigrateError::NotDistributable(vec![problem]));
-    }
     let order = tables(client).await.map_err(failed)?.order().map_err(MigrateError::NotDistributable)?;
     // A node that is away, or hangs, is no obstacle where nothing is to be spread.
     if order.is_empty() {

@@ -93,7 +93,12 @@ impl Db {
     {
         let mut attempt = 1;
         loop {
-            match self.in_time(begin, settings, &mut work).await {
+            let once = self.once(begin, settings, &mut work);
+            let done = match self.limit {
+                Some(limit) => tokio::time::timeout(limit, once).await.unwrap_or_else(|_| Err(DbError::Timeout.into())),
+                None => once.await,
+            };
+            match done {
                 Err(error) if attempt < ATTEMPTS && error.db().is_some_and(DbError::is_contention) => {
                     let jitter = rand::rng().random_range(5..25_u64);
                     tokio::time::sleep(Duration::from_millis(jitter * u64::from(attempt))).await;
@@ -101,21 +106,6 @@ impl Db {
                 }
                 done => return done,
             }
-        }
-    }
-
-    async fn in_time<T, E, F>(&self, begin: &'static str, settings: &str, work: &mut F) -> Result<T, E>
-    where
-        F: for<'c> AsyncFnMut(&'c mut Conn) -> Result<T, E>
-            + for<'c> Work<&'c mut Conn, Result<T, E>, Fut: Send>
-            + Send,
-        T: Send,
-        E: Fault,
-    {
-        let Some(limit) = self.limit else { return self.once(begin, settings, work).await };
-        match tokio::time::timeout(limit, self.once(begin, settings, work)).await {
-            Ok(done) => done,
-            Err(_) => Err(DbError::Timeout.into()),
         }
     }
 
